@@ -121,7 +121,6 @@ class Announcer:
             (each, each.note_replayed) for each in self._observers if isinstance(each, ReplayNotes)
         )
         self._replays: list[Replay] = []
-        self._takes_replays = False
 
     def begin(self, notification: InvocationStarted) -> None:
         """Announce that the invocation has started."""
@@ -131,13 +130,12 @@ class Announcer:
             if notes is not None:
                 for hook, method in NOTED.items():
                     self._noting[hook] = (*self._noting[hook], (observer, getattr(notes, method)))
-        self._takes_replays = bool(self._noting[REPLAYED])
 
     def end(self, notification: InvocationEnded) -> None:
         """Announce that the invocation has ended."""
         if self._replays:
             self._pass_replays()
-        self._noting, self._replay_noting, self._takes_replays = dict.fromkeys(NOTED, ()), (), False
+        self._noting, self._replay_noting = dict.fromkeys(NOTED, ()), ()
         self.announce("on_invocation_ended", notification)
 
     def announce(self, hook: str, notification: Any) -> None:
@@ -197,7 +195,7 @@ class Announcer:
         if call.id in call.scope.state.updated_ids:
             self.settled(call, recorded, is_replayed=True)
             return
-        if self._takes_replays:
+        if self._noting[REPLAYED]:
             replays = self._replays
             replays.append((call, recorded))
             if len(replays) >= MAX_REPLAYS:

@@ -21,7 +21,7 @@ from durable_execution.observers import (
     OperationStarted,
     Suspended,
 )
-from durable_execution.protocol import Wire
+from durable_execution.protocol import OperationStatus, Wire
 from durable_execution.runtime.announcer import MAX_REPLAYS, Announcer
 from tests.unit.fake_clock import START, FixedClock
 from tests.unit.fake_service import FakeService, invoke
@@ -342,6 +342,22 @@ def test_replayed_calls_are_taken_several_at_a_time_before_what_follows() -> Non
     assert [what for what, *_ in noting.own.taken] == ["replayed", "started", "replayed", "replayed"]
 
 
+def test_a_replayed_call_is_noted_before_whatever_follows() -> None:
+    noting, call = WithNotes(), cast("Any", Made())
+    announcer = announcer_of(noting)
+    announcer.replayed(call, ENDED)
+    announcer.settled(call, ENDED, is_replayed=False)
+    announcer.replayed(call, ENDED)
+    announcer.completed(call, OperationStatus.SUCCEEDED, started_at=START, is_replayed=False)
+    announcer.replayed(call, ENDED)
+    announcer.attempt_ended(call, 1, START, "SUCCEEDED", is_replayed=False)
+    announcer.replayed(call, ENDED)
+    announcer.checkpoint_sent([], 0, 0.0)
+    assert noting.own is not None
+    followed = ["completed", "completed", "attempt", "checkpoint"]
+    assert [what for what, *_ in noting.own.taken] == [each for one in followed for each in ("replayed", one)]
+
+
 def test_a_recorded_start_is_replayed_at_its_own_time() -> None:
     noting, plain = WithNotes(), Recording()
     announcer, call = announcer_of(noting, plain), cast("Any", Made())
@@ -358,10 +374,11 @@ def test_a_recorded_start_is_replayed_at_its_own_time() -> None:
 def test_a_call_that_ended_between_two_invocations_is_completed_in_the_second() -> None:
     plain = Recording()
     announcer = announcer_of(plain)
-    announcer.replayed(cast("Any", Made(updated=True)), ENDED)
+    announcer.replayed(cast("Any", Made(updated=True)), {**ENDED, "EndTimestamp": 1_767_225_600_000})
     announcer.replayed(cast("Any", Made()), ENDED)
     assert plain.hooks == ["on_operation_completed", "on_operation_replayed"]
     assert plain.notifications[0].is_replayed
+    assert plain.notifications[0].at == datetime(2026, 1, 1, tzinfo=UTC), "when it ended, not when that is noticed"
 
 
 def test_notes_that_raise_are_logged_once_and_the_next_are_taken(caplog: pytest.LogCaptureFixture) -> None:
@@ -416,7 +433,7 @@ def test_an_observer_whose_hook_cannot_be_read_is_passed_over(caplog: pytest.Log
             return super().__getattribute__(name)
 
     after = OnlyStarts()
-    announcer_of(Unreadable(), after).started(cast("Any", Made()))
+    announcer_of(Observer(), Unreadable(), after).started(cast("Any", Made()))
     assert len(after.starts) == 1
     assert "observer Unreadable raised an exception in on_operation_started" in caplog.text
 
