@@ -2,6 +2,7 @@
 
 import json
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -18,7 +19,7 @@ from durable_execution.replay import Handlers, Replayer, Source, WorkerOptions, 
 from durable_execution.replay.pool import ReplayPool
 from durable_execution.replay.report import ExitCode, ReplayReport, Verdict, worst
 from durable_execution.replay.run import UnusableHandlerError
-from durable_execution.replay.supervisor import HandlerProcess, Task
+from durable_execution.replay.supervisor import HandlerProcess, ReplayProcess, Task
 from tests.replay import corpus_dispatch, misbehaving
 from tests.replay.recording import history_of
 
@@ -39,6 +40,12 @@ def pool() -> Iterator[ReplayPool]:
 
 def doing(recording: RecordedExecution, what: str) -> RecordedExecution:
     return replace(recording, input=json.dumps({"do": what}))
+
+
+def differing(recording: RecordedExecution) -> RecordedExecution:
+    """The recording, of code whose first call had another name."""
+    first, *others = recording.operations
+    return replace(recording, operations=(replace(first, name="renamed since"), *others))
 
 
 def replayed(
@@ -112,6 +119,49 @@ def test_what_a_used_process_says_is_checked_in_a_new_one(recording: RecordedExe
     assert "`same` in a new process and `diverged` in one that has replayed before" in (second.error or "")
     assert second.exit_code is ExitCode.DIVERGED
     assert [one.path for one in second.roots] == [f"{second.handler.rpartition(':')[2]}/extra"]
+
+
+def test_no_more_processes_are_kept_than_work_at_once(recording: RecordedExecution) -> None:
+    other = differing(recording)
+    with ReplayPool(WorkerOptions(seconds=20, jobs=2)) as pool:
+        forked: list[ReplayProcess] = []
+        for report in pool.replay(Task(0, str(number), other, f"{FILE}:flow") for number in range(8)):
+            assert report.verdict is Verdict.DIVERGED, report.error
+            forked += [process for process in pool._idle if process not in forked]
+        assert len(pool._idle) <= 2
+        assert max(process.replays for process in forked) > 2, "a process that differed is used again"
+
+
+@pytest.mark.new_interpreter
+def test_forks_load_nothing_for_a_difference(recording: RecordedExecution, tmp_path: Path) -> None:
+    (tmp_path / "recording").write_bytes(pickle.dumps(differing(recording)))
+    script = f"""
+import pickle, sys
+from pathlib import Path
+from durable_execution.replay import worker
+from durable_execution.replay.loading import load_handler
+from durable_execution.replay.replayer import Replayer
+worker.replay_something()
+handler = load_handler({f"{FILE}:flow"!r})
+worker.prepare_for_differences(handler)
+prepared = set(sys.modules)
+found = Replayer(handler, cause=False).replay(pickle.loads(Path(sys.argv[1]).read_bytes()))
+print(found.verdict.value, sorted(set(sys.modules) - prepared))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(tmp_path / "recording")], capture_output=True, text=True, check=False
+    )
+    assert done.stdout == "diverged []\n", done.stderr
+
+
+def test_the_importing_process_prepares_for_differences_once_there_is_one(recording: RecordedExecution) -> None:
+    with ReplayPool(WorkerOptions(seconds=20, jobs=1)) as pool:
+        found = []
+        for number, one in enumerate([recording, differing(recording), recording]):
+            list(pool.replay([Task(0, str(number), one, f"{FILE}:flow")]))
+            home = pool._home(f"{FILE}:flow")
+            found.append(home.expects_differences)
+        assert found == [False, True, True]
 
 
 def test_a_fresh_process_for_each_recording(recording: RecordedExecution) -> None:

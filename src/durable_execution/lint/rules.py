@@ -6,7 +6,6 @@ Lists the calls whose value or effect differs on every replay.
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -211,6 +210,8 @@ def sarif_uri(file: str) -> str:
 
 def sarif_document(driver: str, rules: Sequence[dict[str, Any]], results: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Return a SARIF 2.1.0 document with one run."""
+    from importlib.metadata import PackageNotFoundError, version  # replays read these rules too, and need no version
+
     try:
         found = version("durable-execution-sdk")
     except PackageNotFoundError:  # run from a source tree that is not installed

@@ -87,9 +87,11 @@ class Fork:
 
     Attributes:
         key: The key of its connection.
+        expects_differences: Whether other recordings of the handler differed, so that this one may too.
     """
 
     key: bytes
+    expects_differences: bool = False
 
 
 @dataclass(frozen=True, slots=True)

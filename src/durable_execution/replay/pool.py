@@ -310,7 +310,9 @@ class ReplayPool:
             process.task = replace(task, first=_complete(task, outcome, process, printed))
             return
         report = _complete(task, outcome, process, printed)
-        if outcome.is_worn or self._options.is_fresh or process.replays >= REPLAYS_PER_PROCESS:
+        process.home.expects_differences |= bool(report.divergences)
+        is_spare = task.before is not None and len(self._idle) + len(self._busy) >= self._jobs  # the used one is kept
+        if outcome.is_worn or self._options.is_fresh or is_spare or process.replays >= REPLAYS_PER_PROCESS:
             process.end()
         else:
             self._idle.append(process)

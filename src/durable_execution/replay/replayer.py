@@ -230,20 +230,21 @@ class _Replay:
     def _with_causes(self, divergences: list[Divergence], first: ReplayRun) -> list[Divergence]:
         """Explain the differences; what finds causes is loaded here, because most replays find no difference."""
         from durable_execution.replay.cause import findings_for, with_lost_class, with_suspects
-        from durable_execution.replay.edits import recorded_sources
-        from durable_execution.replay.evidence import SECONDS, CauseSearch
         from durable_execution.replay.explained import applied
-        from durable_execution.replay.reproduction import variants_here
 
         handler, recording = self._replayer.handler, self._execution
         seen = tuple(self._suspects), findings_for(handler.function)
         found = [with_suspects(one, *seen) if one.is_root else one for one in divergences]
         found = [with_lost_class(one, first, recording) if one.is_root else one for one in found]
-        seconds = min(SECONDS, self._deadline - time.monotonic())
-        if self._replayer.cause and not first.is_timed_out and seconds > 0:
-            replays = variants_here(handler, recording, seconds=seconds, opened=contexts_to_open(found, recording))
-            return CauseSearch([list(replays)], self._suspects, recorded_sources(recording)).explain(found)
-        return [*map(applied, found)] if self._replayer.explains or self._replayer.cause else found
+        if not self._replayer.cause or first.is_timed_out or self._is_late():
+            return [*map(applied, found)] if self._replayer.explains or self._replayer.cause else found
+        from durable_execution.replay.edits import recorded_sources
+        from durable_execution.replay.evidence import SECONDS, CauseSearch
+        from durable_execution.replay.reproduction import variants_here
+
+        seconds, opened = min(SECONDS, self._deadline - time.monotonic()), contexts_to_open(found, recording)
+        replays = list(variants_here(handler, recording, seconds=seconds, opened=opened))
+        return CauseSearch([replays], self._suspects, recorded_sources(recording)).explain(found)
 
     def _explore(self, opened: frozenset[str] | None) -> Exploration:
         left = max(0.5, self._deadline - time.monotonic())

@@ -272,6 +272,7 @@ class HandlerProcess:
     ) -> None:
         self.reference = reference
         self.repeats = 0
+        self.expects_differences = False
         surroundings = surroundings or Surroundings("")
         self._output: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  # closed with the process
         try:
@@ -339,7 +340,7 @@ class HandlerProcess:
         output: IO[bytes] = tempfile.TemporaryFile(mode="a+b")  # noqa: SIM115  # closed with the fork
         try:
             with far:
-                self._channel.send(Fork(key), descriptors=(far.fileno(), output.fileno()))
+                self._channel.send(Fork(key, self.expects_differences), descriptors=(far.fileno(), output.fileno()))
             answer = self._channel.receive(seconds=ANSWER_SECONDS)
             if not isinstance(answer, Forked):
                 raise ClosedChannelError("the process that imported the handler does not fork")

@@ -142,12 +142,16 @@ def replay_something() -> None:
 
 
 def _fork_on_request(channel: Channel, handler: Any, sandbox: Sandbox, start: Start) -> NoReturn:
+    is_prepared = False
     while True:
         request, descriptors = channel.receive_descriptors(2)
         with exempt():
             if isinstance(request, Reap):
                 channel.send(_reaped(request))
                 continue
+            if request.expects_differences and not is_prepared:
+                is_prepared = True
+                prepare_for_differences(handler)
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # threads that the handler's module started do not come along
                 pid = os.fork()
@@ -157,6 +161,16 @@ def _fork_on_request(channel: Channel, handler: Any, sandbox: Sandbox, start: St
         for descriptor in descriptors:
             os.close(descriptor)
         channel.send(Forked(pid))
+
+
+def prepare_for_differences(handler: Any) -> None:
+    """Load what the report of a difference needs, and read the handler's source: here once, and not in each fork."""
+    with suppress(Exception):  # a fork tries again, and what fails there becomes part of its report
+        from durable_execution.replay import explained  # noqa: F401  # only loaded
+        from durable_execution.replay.cause import findings_for
+
+        findings_for(handler.function)
+    gc.freeze()
 
 
 def _reaped(request: Reap) -> Reaped:
