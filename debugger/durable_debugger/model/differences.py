@@ -8,7 +8,7 @@ difference; without a trace, the error that ended the execution explains the dif
 import re
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
 
@@ -42,7 +42,9 @@ TYPES = {
     **{kind: (type_, None) for type_, kind in KINDS_BY_TYPE.items()},
 }
 """Type and subtype of a call by its kind in a text; the other kinds are types."""
-TAKES_PLACE = frozenset({DivergenceKind.RENAMED, DivergenceKind.CHANGED_KIND, DivergenceKind.INSERTED})
+TAKES_PLACE = frozenset(
+    {DivergenceKind.RENAMED, DivergenceKind.CHANGED_KIND, DivergenceKind.INSERTED, DivergenceKind.SKIPPED}
+)
 """Kinds of a different call where the recording has one."""
 
 SHORT_ID = re.compile(r"\bid (\w+)…")
@@ -186,7 +188,7 @@ def of_report(report: ReplayReport) -> Comparison:
 
 
 def _key(divergence: Divergence) -> Hashable:
-    """What a row and a report say of one difference. A report can know that a call is new, where a row has it as another one."""
+    """What a row and a report say of one difference. A report can know that a call is new or skipped, where a row has it renamed."""
     recorded = divergence.recorded.id if divergence.recorded else None
     kind = None if divergence.kind in TAKES_PLACE else divergence.kind
     return kind, divergence.path, divergence.position, recorded, divergence.is_root
@@ -341,21 +343,52 @@ def _comparison(
     for each in divergences:
         if each.recorded is not None and each.recorded.id is not None:
             at.setdefault(each.recorded.id, []).append(each)
+    early = _called_early(execution, divergences)
     found: list[Row] = []
     answered: set[str] = set()
     for operation in execution.operations:
+        taken_by = early.get(operation.id)
+        if taken_by is not None and taken_by.replayed is not None:
+            found.append(Row(operation.depth, node_of(operation), CallNode(taken_by.replayed), is_shifted=True))
+            continue
         entry = entries.get(operation.id)
         is_inside = operation.parent_id in answered
         if is_inside or (entry is not None and entry.happened == "replayed"):
             answered.add(operation.id)
-        found += _rows(operation, entry, at.pop(operation.id, []), is_inside=is_inside)
+        found += _rows(operation, entry, at.pop(operation.id, []), early.values(), is_inside=is_inside)
     left = [each for each in divergences if not any(row.divergence is each for row in found)]
     found += [Row(0, None, CallNode(each.replayed) if each.replayed else None, each) for each in left]
     return Comparison(tuple(found), tuple(row.divergence for row in found if row.divergence is not None))
 
 
+def _called_early(execution: RecordedExecution, divergences: Iterable[Divergence]) -> dict[str, Divergence]:
+    """Return the skipped calls in whose place the code made a call that is recorded later, by the id of that call."""
+    found: dict[str, Divergence] = {}
+    known = execution.by_id()
+    for each in divergences:
+        skipped = known.get(each.recorded.id or "") if each.recorded is not None else None
+        if each.kind is not DivergenceKind.SKIPPED or each.replayed is None or skipped is None:
+            continue
+        made = each.replayed
+        later = (
+            one
+            for one in execution.operations
+            if (one.parent_id, one.type, one.name) == (skipped.parent_id, made.type, made.name)
+            and (one.position or 0) > (skipped.position or 0)
+        )
+        taken = next(later, None)
+        if taken is not None:
+            found[taken.id] = each
+    return found
+
+
 def _rows(
-    operation: RecordedOperation, entry: TraceEntry | None, divergences: list[Divergence], *, is_inside: bool
+    operation: RecordedOperation,
+    entry: TraceEntry | None,
+    divergences: list[Divergence],
+    early: Collection[Divergence],
+    *,
+    is_inside: bool,
 ) -> list[Row]:
     node = node_of(operation)
     if not divergences:
@@ -366,7 +399,7 @@ def _rows(
         replayed = CallNode(each.replayed) if each.replayed is not None else None
         if each.kind is DivergenceKind.INSERTED:
             found.append(Row(operation.depth, None, replayed, each))
-        elif each.kind is DivergenceKind.SKIPPED:
+        elif each.kind is DivergenceKind.SKIPPED and any(each is one for one in early):
             found.append(Row(operation.depth, node, None, each))
         else:
             found.append(Row(operation.depth, node, replayed, each))

@@ -50,20 +50,24 @@ NOTES = {
 }
 
 
-def note_of(divergence: Divergence) -> str:
-    """Return a short remark about a divergence, for its row."""
+def note_of(row: DiffRow) -> str:
+    """Return a short remark about the difference of a row. A skipped call with a different one in its place names that one."""
+    divergence = row.divergence
+    if divergence is None:
+        return ""
+    is_replaced = divergence.kind is DivergenceKind.SKIPPED and row.replayed is not None
+    kind = DivergenceKind.RENAMED if is_replaced else divergence.kind
     replayed = (divergence.replayed.detail or divergence.replayed.label) if divergence.replayed else "nothing"
     extent = (divergence.replayed.extent if divergence.replayed else "") or replayed
-    return NOTES.get(divergence.kind, divergence.title.lower()).format(replayed=replayed, extent=extent)
+    return NOTES.get(kind, divergence.title.lower()).format(replayed=replayed, extent=extent)
 
 
 def _mark_of(row: DiffRow, invocation: int | None) -> Mark:
     if row.divergence is not None and row.is_root:
-        note = note_of(row.divergence)
-        return Mark(row.divergence.kind, True, note, divergence=row.divergence, invocation=invocation)
+        return Mark(row.divergence.kind, True, note_of(row), divergence=row.divergence, invocation=invocation)
     kind = row.divergence.kind.value if row.divergence else "shifted"
     is_renamed = row.divergence is not None and row.divergence.kind is DivergenceKind.RENAMED
-    note = note_of(row.divergence) if row.divergence is not None and is_renamed else shift_note(row)
+    note = note_of(row) if is_renamed else shift_note(row)
     short = note.removeprefix("follow-on: ")
     return Mark(kind, False, note, short, row.divergence, invocation)
 

@@ -119,7 +119,7 @@ def likely_of(
         replayed: The replayed side.
         is_same_function: Whether both sides are known to call the same function.
     """
-    if kind is Kind.CHANGED_KIND and _is_flat(replayed):
+    if kind is Kind.CHANGED_KIND and is_flat(replayed):
         return "the nesting of the branches changed"
     if (stricter := _stricter(replayed)) is not None:
         return stricter
@@ -184,7 +184,7 @@ def fix_of(
         word: The member of the configuration that differs.
         is_same_function: Whether both sides are known to call the same function.
     """
-    if kind is Kind.CHANGED_KIND and _is_flat(replayed):
+    if kind is Kind.CHANGED_KIND and is_flat(replayed):
         return "keep the recorded nesting until running executions have finished"
     if _stricter(replayed) is not None:
         return ACCEPT
@@ -338,7 +338,8 @@ def _short(side: Side | None) -> str:
     return side.short_name if side else "the call"
 
 
-def _is_flat(side: Side | None) -> bool:
+def is_flat(side: Side | None) -> bool:
+    """Whether a replayed side is a virtual branch, which leaves no record of its own."""
     return side is not None and side.detail is not None and side.detail.startswith("virtual")
 
 

@@ -47,11 +47,12 @@ def with_deciding_line(divergence: Divergence, sources: Callable[[str], SourceFi
     """
     if divergence.cause is not None or not (is_generic(divergence) or divergence.is_permutation):
         return divergence
-    found = _Reading(divergence, sources or fresh_source).texts()
+    reading = _Reading(divergence, sources or fresh_source)
+    found = reading.texts()
     if found is None:
         return divergence
     likely, fix = found
-    return replace(divergence, likely=likely, fix=fix or divergence.fix)
+    return replace(divergence, kind=reading.kind, likely=likely, fix=fix or divergence.fix)
 
 
 def fresh_source(file: str) -> SourceFile:
@@ -76,6 +77,8 @@ class _Branch:
 class _Reading:
     def __init__(self, divergence: Divergence, sources: Callable[[str], SourceFile]) -> None:
         self.divergence = divergence
+        self.kind = divergence.kind
+        """The kind of the difference as the source shows it: a different call in the place of the recorded one was not renamed."""
         replayed, recorded = divergence.replayed, divergence.recorded
         site = (replayed.call_site if replayed else None) or (recorded.call_site if recorded else None)
         self.site = site
@@ -167,6 +170,7 @@ class _Reading:
             if branch is not None and not _shares(branch, other):
                 continue
             if branch is not None:
+                self.kind = Kind.SKIPPED
                 return self._decides(branch, f"so line {here.first} runs in place of line {other.first}")
         if others:
             return self._added_before(here, others)
@@ -196,10 +200,11 @@ class _Reading:
             return None  # which round makes which call is not in the source
         before = f"{self._name} on line {other.first}"
         branch = self._branch(here, outside=other)
+        if branch is None and not self._always_runs(here):
+            return None
+        self.kind = Kind.INSERTED
         if branch is not None:
             return self._decides(branch, f"so line {here.first} makes this call before {before}")
-        if not self._always_runs(here):
-            return None
         likely = f"{self._place(here.first)} always makes this call before {before}: it was added to the code after the recording"
         return likely, f"make the new call only `if ctx.patched({change_id(self.replayed)}):`, {OLD}"
 

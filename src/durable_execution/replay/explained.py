@@ -9,10 +9,12 @@ from durable_execution.comparison.wording import (
     fix_of_cause,
     fix_of_changed_call,
     fix_of_edit,
+    is_flat,
     likely_of,
 )
 from durable_execution.divergence import Cause, Divergence, DivergenceKind, Evidence
-from durable_execution.replay.deciding_line import with_deciding_line
+from durable_execution.replay.deciding_line import fresh_source, with_deciding_line
+from durable_execution.replay.placement import says
 
 
 def applied(divergence: Divergence) -> Divergence:
@@ -37,7 +39,34 @@ def applied(divergence: Divergence) -> Divergence:
         fix = divergence.fix
     else:
         fix = fix_of_cause(divergence.kind, divergence.recorded, divergence.replayed)
-    return replace(divergence, likely=str(cause), fix=fix)
+    found = replace(divergence, likely=str(cause), fix=fix)
+    return found if _may_be_changed(divergence, cause) else _not_made(found)
+
+
+def _not_made(divergence: Divergence) -> Divergence:
+    """Return a difference without the claim that its call was changed: the recorded call is not made, and another one is."""
+    is_in_place = divergence.kind in (DivergenceKind.RENAMED, DivergenceKind.CHANGED_KIND)
+    return (
+        replace(divergence, kind=DivergenceKind.SKIPPED)
+        if is_in_place and not is_flat(divergence.replayed)
+        else divergence
+    )
+
+
+def _may_be_changed(divergence: Divergence, cause: Cause) -> bool:
+    """Whether an edit may have given the recorded call a different name or kind.
+
+    A value that varies changes no call: the code takes another branch, or computes a name that no one wrote. An edit elsewhere
+    changes none either, where the name is written at the call.
+    """
+    if cause.edit is not None or cause.evidence is not Evidence.CHANGED:
+        return cause.edit == "renamed"
+    replayed = divergence.replayed
+    site = replayed.call_site if replayed is not None else None
+    if replayed is None or site is None or site.line == cause.line:
+        return True
+    here = fresh_source(site.file).at(site.line)
+    return here is None or not says(here, replayed)
 
 
 CLAIMS_EDIT = (" was split into ", " were merged into ", "after the recording", "it was added")
@@ -48,6 +77,10 @@ SOURCES = "such as a clock, a random value, the environment, or state that outli
 
 def explained_as_unedited(divergence: Divergence) -> Divergence:
     """Return a difference without a cause, where the code is the recorded code: no sentence may say that it was edited."""
+    return _not_made(_without_edits(divergence))
+
+
+def _without_edits(divergence: Divergence) -> Divergence:
     kind, recorded, replayed = divergence.kind, divergence.recorded, divergence.replayed
     found, plain = applied(divergence), likely_of(kind, recorded, replayed)
     if found.likely != plain and not _claims_edit(found):

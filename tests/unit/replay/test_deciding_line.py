@@ -133,6 +133,7 @@ def test_two_branches_of_one_condition(tmp_path: Path) -> None:
     body = "if event:\n    await ctx.step(go, name='fast')  # here\nelse:\n    await ctx.step(go, name='slow')"
     found = difference(tmp_path, body, "renamed", "slow", "fast", same=True)
     assert likely(found) == "orders.py:2 decides: `if event` is true, so line 3 runs in place of line 5"
+    assert with_deciding_line(found).title == "SKIPPED CALL", "another branch ran: nothing was renamed"
 
 
 def test_a_computed_name_is_shown_as_it_is_computed(tmp_path: Path) -> None:
@@ -186,6 +187,7 @@ def test_a_call_before_the_recorded_one_is_no_rename(tmp_path: Path, body: str, 
     explained = with_deciding_line(difference(tmp_path, body, "renamed", "charge", "audit"))
     assert explained.likely == said
     assert 'if ctx.patched("audit")' in explained.fix
+    assert explained.title == "NEW CALL"
 
 
 @pytest.mark.parametrize(
@@ -197,7 +199,9 @@ def test_a_call_before_the_recorded_one_is_no_rename(tmp_path: Path, body: str, 
     ],
 )
 def test_a_recorded_call_at_an_unknown_place_stays_a_guess(tmp_path: Path, body: str) -> None:
-    assert "before" not in likely(difference(tmp_path, body, "renamed", "charge", "audit"))
+    explained = with_deciding_line(difference(tmp_path, body, "renamed", "charge", "audit"))
+    assert "before" not in (explained.likely or "")
+    assert explained.title == "RENAMED"
 
 
 def test_a_cause_with_evidence_stays(tmp_path: Path) -> None:
