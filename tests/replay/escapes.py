@@ -97,7 +97,10 @@ HELD: Any = open(TOP / "held.txt", "a+", encoding="utf-8")
 HELD_BYTES = open(TOP / "held.bin", "r+b", buffering=0)
 LOGGER = logging.Logger("held")
 LOGGER.addHandler(logging.FileHandler(TOP / "held.log"))
-DATABASE: Any = sqlite3.connect(TOP / "held.sqlite", check_same_thread=False)
+DATABASE: Any = sqlite3.connect(TOP / "held.sqlite")
+LOGGED_DATABASE: Any = sqlite3.connect(TOP / "logged.sqlite")
+LOGGED_DATABASE.executescript("pragma journal_mode = wal; create table if not exists t (x)")
+MEMORY_DATABASE: Any = sqlite3.connect(":memory:")
 MAPPED_FILE = open(TOP / "mapped.bin", "r+b")
 MAPPED: Any = mmap.mmap(MAPPED_FILE.fileno(), 0)
 CONNECTED: Any = socket.create_connection(("127.0.0.1", TCP)) if PLACE["is_connected"] else None
@@ -120,6 +123,9 @@ class _Compiled(_PLAIN_FUNCTION):  # type: ignore[misc]  # a class of ctypes
 
 
 COMPILED_CREAT, COMPILED_CHMOD = _Compiled(("creat", LIBRARY)), _Compiled(("chmod", LIBRARY))
+COMPILED_KILL, COMPILED_PRIORITY = _Compiled(("kill", LIBRARY)), _Compiled(("setpriority", LIBRARY))
+COMPILED_SOCKET, COMPILED_CONNECT = _Compiled(("socket", LIBRARY)), _Compiled(("connect", LIBRARY))
+ADDRESS = struct.pack("=H", socket.AF_INET) + struct.pack(">H", TCP) + socket.inet_aton("127.0.0.1") + bytes(8)
 ASKED: Any = threading.Event()
 SHM: Any = importlib.import_module("_posixshmem")
 POSIX_OPEN, PLAIN_OPEN = posix.open, _io.open
@@ -210,6 +216,9 @@ acts(
     attach=lambda place: sqlite3.connect(":memory:").executescript(f"attach '{place}/made' as x; create table x.t (x)"),
     compiled_creat=lambda place: COMPILED_CREAT(str(place / "made").encode(), 0o600),
     compiled_chmod=lambda place: COMPILED_CHMOD(str(place / "there").encode(), 0o600),
+    compiled_kill=lambda place: COMPILED_KILL(VICTIM, int(signal.SIGSTOP)),
+    compiled_priority=lambda place: COMPILED_PRIORITY(0, VICTIM, os.getpriority(os.PRIO_PROCESS, VICTIM) + 1),
+    compiled_connect=lambda place: COMPILED_CONNECT(COMPILED_SOCKET(2, 1, 0), ADDRESS, len(ADDRESS)),
     keylog=lambda place: setattr(ssl.create_default_context(), "keylog_filename", str(place / "made")),
 )
 
@@ -230,6 +239,11 @@ acts(
     held_fchmod=lambda place: os.fchmod(HELD_BYTES.fileno(), 0o600),
     held_log=lambda place: LOGGER.error("x"),
     held_database=lambda place: (DATABASE.execute("insert into t values (1)"), DATABASE.commit()),
+    held_logged_database=lambda place: (LOGGED_DATABASE.execute("insert into t values (1)"), LOGGED_DATABASE.commit()),
+    held_backup=lambda place: MEMORY_DATABASE.backup(DATABASE),
+    held_cursor=lambda place: DATABASE.cursor().executescript(
+        "create table if not exists u (x); insert into u values (1)"
+    ),
     held_mapping=lambda place: (MAPPED.__setitem__(0, 1), MAPPED.flush()),
     held_shell=lambda place: (SHELL.stdin.write(f"touch {place}/made\nexit\n".encode()), SHELL.wait(5)),
     held_send=lambda place: CONNECTED.sendall(b"x"),
@@ -863,6 +877,7 @@ acts(
     held_terminal=lambda place: silenced(HELD_TERMINAL),
     held_terminal_size=lambda place: resized(HELD_TERMINAL),
     read_pipe=lambda place: os.read(os.open(FIFO, os.O_RDONLY | os.O_NONBLOCK), 1),
+    logged_from_now_on=lambda place: DATABASE.execute("pragma journal_mode = wal"),
     attach_to_class=lambda place: attached(sqlite3.Connection(":memory:"), place),
     attach_to_base=lambda place: attached(importlib.import_module("_sqlite3").connect(":memory:"), place),
     attach_unauthorized=unauthorized,

@@ -297,16 +297,22 @@ EVENTS: dict[str, Handler] = {
 
 HARMLESS_WHEN_HIDDEN = frozenset({Isolation.on_listing, Isolation.on_name, Isolation.on_thread, Isolation.on_library})
 HIDDEN = CallSite("<audit hook or finalizer>", 0, "audit hook or finalizer")
-SQLITE_ALLOW, SQLITE_DENY, SQLITE_ATTACH = 0, 1, 24
+SQLITE_ALLOW, SQLITE_DENY, SQLITE_PRAGMA, SQLITE_ATTACH = 0, 1, 19, 24
 
 
-def authorize(action: int, name: str | None, *_: Any) -> int:
-    """Refuse a database connection a file that it attaches, also to write its copy: no audit event announces that."""
+def authorize(action: int, name: str | None, value: str | None = None, *_: Any) -> int:
+    """Refuse a database connection the files that no audit event announces: one it attaches or copies to, and journals."""
     isolation = current.get(None) or _hook.everywhere
-    if action != SQLITE_ATTACH or isolation is None or name in ("", ":memory:"):
+    if isolation is None or _thread.get_ident() in _hook.exempt:
+        return SQLITE_ALLOW
+    if action == SQLITE_ATTACH and name not in ("", ":memory:"):
+        what = f"attaching {_short(name or 'a file')} to a database"
+    elif action == SQLITE_PRAGMA and name == "journal_mode" and value:
+        what = f"changing the journal of a database to {_short(value)}"
+    else:
         return SQLITE_ALLOW
     try:
-        isolation.block(SuspectKind.FILE, f"attaching {_short(name or 'a file')} to a database", sys._getframe(1))  # noqa: SLF001  # the caller's frame
+        isolation.block(SuspectKind.FILE, what, sys._getframe(1))  # noqa: SLF001  # the caller's frame
     except SideEffectBlockedError:
         return SQLITE_DENY
     return SQLITE_ALLOW

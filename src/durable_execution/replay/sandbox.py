@@ -13,6 +13,7 @@ import socket
 import sys
 import tempfile
 import threading
+import weakref
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from functools import partial, update_wrapper
@@ -66,8 +67,8 @@ UNAUDITED_FUNCTIONS: tuple[tuple[str, tuple[str, ...]], ...] = (
 )
 """Functions with an effect that CPython announces in no version, or not in all of them."""
 
-FACTORY_ARGUMENT = 5
-"""Where `sqlite3.connect` takes the class of a connection."""
+THREAD_ARGUMENT, FACTORY_ARGUMENT = 4, 5
+"""Where `sqlite3.connect` takes whether threads are checked, and the class of a connection."""
 
 
 class _AtImport(Isolation):
@@ -138,6 +139,7 @@ class Sandbox:
         has_processes = any(one.kind is SuspectKind.PROCESS for one in self._at_import)
         with exempt():
             wires = set_tripwires(kept, watches_pairs=has_processes)
+            _keep_journals_in_memory()
             private = [one for one in shared_mappings() if one.make_private()]
             self._wires = [*wires, *(one for one in private if one.is_file or has_processes)]
             if self._has_landlock:
@@ -299,6 +301,21 @@ def _announcing_c_functions() -> type[Any]:
     return AnnouncedFunction
 
 
+_databases: weakref.WeakSet[Any] = weakref.WeakSet()
+"""The connections that there are to databases."""
+
+
+def _keep_journals_in_memory() -> None:
+    """Let databases that were opened at import write their journals to memory: SQLite would make files beside them.
+
+    What they write to the database itself goes to a copy, which is a tripwire. A journal that is open already has one too.
+    """
+    for database in _databases:
+        with suppress(Exception):  # it is closed, in use, or of another thread
+            if database.execute("pragma journal_mode").fetchone()[0] != "wal":
+                database.execute("pragma journal_mode = memory")
+
+
 def _guard_databases(dbapi2: ModuleType) -> None:
     base: Any = dbapi2.Connection
     connect = dbapi2.connect
@@ -307,8 +324,13 @@ def _guard_databases(dbapi2: ModuleType) -> None:
         """A connection that attaches no file, whichever other authorizer it gets."""
 
         def __init__(self, *arguments: Any, **options: Any) -> None:
+            if len(arguments) <= THREAD_ARGUMENT:
+                options["check_same_thread"] = (
+                    False  # a replay runs beside the thread of the import, an invocation in it
+                )
             super().__init__(*arguments, **options)
             super().set_authorizer(authorize)
+            _databases.add(self)
 
         def set_authorizer(self, authorizer: Callable[..., int] | None) -> None:
             """Ask another authorizer after this one."""
