@@ -3,7 +3,7 @@
 import difflib
 import linecache
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import PurePath
@@ -62,6 +62,11 @@ class Edit:
         """The statements of the recorded file."""
         return parsed(self.recorded_file, self.was)
 
+    @property
+    def after(self) -> Source:
+        """The statements of today's file."""
+        return parsed(self.file, "".join(linecache.getlines(self.file)))
+
 
 def cause_by_edit(
     divergence: Divergence,
@@ -82,7 +87,9 @@ def cause_by_edit(
     ran = {frame.file for frame in lines.frames}
     is_elsewhere = ran.isdisjoint(sources)
     files = {file: _today(file, lines, is_elsewhere=is_elsewhere) for file in sources}
-    edits = [edit for file, source in sources.items() for edit in _with_moves(list(_edits(file, files[file], source)))]
+    functions = {_outermost(frame.function) for frame in lines.frames}
+    found = (list(_edits(file, files[file], source)) for file, source in sources.items())
+    edits = [edit for one in found for edit in _with_moves(one, functions)]
     if not edits:
         return None
     when = _executed(lines, operation_id)
@@ -110,9 +117,10 @@ def is_unedited(divergence: Divergence, sources: Mapping[str, RecordedSource], l
     """
     ran = {frame.file for frame in lines.frames}
     site = divergence.recorded.call_site if divergence.recorded is not None else None
-    if site is None or site.function not in {frame.function for frame in lines.frames}:
-        return False  # a different function of the same file may be today's handler
     is_elsewhere = ran.isdisjoint(sources)
+    where = _today(site.file, lines, is_elsewhere=is_elsewhere) if site is not None else None
+    if site is None or (where, site.function) not in {(frame.file, frame.function) for frame in lines.frames}:
+        return False  # a different function, or one of a different file, may be today's handler
     today = {_today(file, lines, is_elsewhere=is_elsewhere): source for file, source in sources.items()}
     return all(file in today and _is_recorded(file, today[file]) for file in ran)
 
@@ -137,7 +145,7 @@ def edit_at_call(divergence: Divergence, sources: Mapping[str, RecordedSource]) 
     here = parsed(site.file, "".join(linecache.getlines(site.file))).at(site.line)
     if here is None or not says(here, replayed):
         return None  # the file is not the one that the invocation ran
-    edits = _with_moves(list(_edits(site.file, site.file, sources[site.file])))
+    edits = _with_moves(list(_edits(site.file, site.file, sources[site.file])), {_outermost(site.function)})
     chosen = next((one for one in edits if _has_call(one, divergence)), None) or next(
         (one for one in edits if _encloses(one, divergence)), None
     )
@@ -194,22 +202,36 @@ def _has_moved(edit: Edit) -> bool:
     return any(moved(before, old, now, new, edit.kept) for old, new in zip(edit.recorded, edit.today, strict=True))
 
 
-def _with_moves(edits: list[Edit]) -> list[Edit]:
-    """The edits of a file, those that only add or only remove lines with the place where another edit has the same lines."""
+def _with_moves(edits: list[Edit], functions: Collection[str]) -> list[Edit]:
+    """The edits of a file, those that only add or only remove lines with the place where another edit has the same lines.
+
+    Args:
+        edits: The edits.
+        functions: Names of the functions that ran: what was edited in others is another change.
+    """
     found: list[Edit] = []
     for edit in edits:
         moved: int | None = None
         for other in edits:
             if not edit.recorded and _holds(other.recorded, edit.today):
-                moved = next(
-                    number for number, text in other.recorded.items() if text == next(iter(edit.today.values()))
-                )
+                places, source = _places(other.recorded, edit.today), other.before
             elif not edit.today and _holds(other.today, edit.recorded):
-                moved = next(
-                    number for number, text in other.today.items() if text == next(iter(edit.recorded.values()))
-                )
+                places, source = _places(other.today, edit.recorded), other.after
+            else:
+                continue
+            moved = next((line for line in places if source.function_around(line) in (None, *functions)), moved)
         found.append(replace(edit, moved=moved))
     return found
+
+
+def _places(lines: Mapping[int, str], part: Mapping[int, str]) -> list[int]:
+    first = next(iter(part.values()))
+    return [number for number, text in lines.items() if text == first]
+
+
+def _outermost(function: str) -> str:
+    """The name of the function or method that a function with this qualified name is in."""
+    return function.partition(".<locals>")[0].rpartition(".")[2]
 
 
 def _holds(lines: Mapping[int, str], part: Mapping[int, str]) -> bool:
@@ -310,7 +332,7 @@ def _relocated(edit: Edit, divergence: Divergence, edits: Sequence[Edit]) -> tup
     site = side.call_site if side is not None else None
     if side is None or site is None or not _is_in(site, edit.recorded_file, edit.recorded):
         return None
-    today = parsed(edit.file, "".join(linecache.getlines(edit.file)))
+    today = edit.after
     lines = (number for one in edits if one.file == edit.file for number in one.today)
     old, line = edit.before.at(site.line), line_of_call(today, lines, side)
     how = moved(edit.before, site.line, today, line, edit.kept) if line is not None else ""
@@ -334,7 +356,7 @@ def _done_by(edit: Edit, divergence: Divergence) -> Literal["added", "renamed"] 
     )
     if recorded.call_site is None or replayed.call_site is None or not is_here:
         return None
-    today = parsed(edit.file, "".join(linecache.getlines(edit.file)))
+    today = edit.after
     old, new = edit.before.at(recorded.call_site.line), today.at(replayed.call_site.line)
     return "renamed" if is_only_renamed(old, new, recorded, replayed) else None
 

@@ -99,6 +99,12 @@ class Source:
             return None
         return frozenset().union(*(one.mentions | one.binds for one in found))
 
+    def function_around(self, line: int) -> str | None:
+        """Return the name of the outermost function or method that a line is in; None for a line of the module."""
+        around = [one for one in self.functions if one.lineno <= line <= (one.end_lineno or one.lineno)]
+        first = min(around, key=lambda one: one.lineno, default=None)
+        return getattr(first, "name", None)
+
     def body_of(self, first_line: int) -> Statement | None:
         """Return the body of the lambda that starts at a line, as the statement that it is."""
         return self.bodies.get(first_line)

@@ -268,6 +268,30 @@ def test_an_edit_is_found_in_a_copy_of_the_code_beside_the_recorded_one(project:
     assert "edited_flow.py:15 was edited after the recording" in (root.likely or "")
 
 
+OTHER = """
+async def other(event, ctx):
+    await ctx.step(one, name="total")
+"""
+
+
+def test_a_line_that_another_handler_of_the_file_gained_did_not_move_there(project: Project) -> None:
+    line = '    await ctx.step(one, name="charge")\n'
+    sink = MemorySink()
+    events, arn = history_of(project.load(FLOW + OTHER), sink=sink)
+    recording = read_history(events, arn=arn, traces=read_traces(sink.texts[arn]))
+    root = Replayer(project.load(FLOW.replace(line, "") + OTHER + line)).replay(recording).root
+    assert root is not None
+    assert str(root.likely).endswith('`await ctx.step(one, name="charge")` was removed (changed)')
+
+
+def test_a_handler_of_the_same_name_in_a_different_file_is_not_the_recorded_code(project: Project) -> None:
+    second = FLOW.replace("from edited_prices import is_large\n", HELPER).replace('"charge"', '"pay"')
+    recording = recorded(project, second)
+    root = Replayer(sys.modules["edited_prices"].flow).replay(recording).root
+    assert root is not None
+    assert "the code is the recorded code" not in str(root.likely)
+
+
 def test_a_second_edit_is_explained_with_its_own_lines(project: Project) -> None:
     sink = MemorySink()
     events, arn = history_of(project.load(LOOP), sink=sink)
