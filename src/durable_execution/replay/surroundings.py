@@ -91,13 +91,13 @@ def surroundings_for(
         ),
         Surroundings(
             "a process 200 days ahead",
-            {"PYTHONHASHSEED": "3", "TZ": "Asia/Tokyo", **NO_LOCALE},
+            {"PYTHONHASHSEED": "3", "TZ": "America/Lima", **NO_LOCALE},
             clock_offset=200 * DAY,
             random_seed=3,
         ),
         Surroundings(
             "a process 12 hours ahead",
-            {"PYTHONHASHSEED": "2", "TZ": "America/Lima", "LC_ALL": "C.UTF-8", "LANG": "C.UTF-8"},
+            {"PYTHONHASHSEED": "2", "LC_ALL": "C.UTF-8", "LANG": "C.UTF-8"},  # in this zone: day here is night there
             clock_offset=DAY // 2,
             random_seed=2,
         ),

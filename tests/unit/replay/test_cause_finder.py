@@ -199,6 +199,14 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
     return made
 
 
+def test_one_process_has_the_opposite_time_of_day() -> None:
+    """A zone that is chosen as well may undo the hours by which its clock is moved."""
+    (half,) = (one for one in OTHERS if one.clock_offset == 12 * 3_600)
+    assert "TZ" not in half.environ
+    zones = {one.environ["TZ"] for one in OTHERS if "TZ" in one.environ}
+    assert len(zones) > 1
+
+
 AHEAD = "a process 200 days ahead"
 OTHERS = surroundings_for(EXECUTION, (), {"SHOP": None})
 
