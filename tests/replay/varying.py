@@ -431,6 +431,23 @@ async def filled_in_a_context(event: Any, ctx: DurableContext) -> str:
     return "done"
 
 
+class Counted:
+    def __init__(self) -> None:
+        self.rows = 0
+
+    def count(self, step: Any) -> int:
+        self.rows = 3  # CAUSE
+        return self.rows
+
+
+@durable_execution
+async def counted_in_a_method(event: Any, ctx: DurableContext) -> str:
+    counted = Counted()
+    await ctx.step(counted.count, name="count")
+    await call(ctx, f"rows_{counted.rows}")
+    return "done"
+
+
 @durable_execution
 async def returned_by_a_step(event: Any, ctx: DurableContext) -> str:
     accepted = False
@@ -465,7 +482,11 @@ async def catching(event: Any, ctx: DurableContext) -> str:
     return "done"
 
 
-LOST = {"written_in_a_step": written_in_a_step, "filled_in_a_context": filled_in_a_context}
+LOST = {
+    "written_in_a_step": written_in_a_step,
+    "filled_in_a_context": filled_in_a_context,
+    "counted_in_a_method": counted_in_a_method,
+}
 """Handlers that use what a function changed that a replay does not run again."""
 
 
@@ -500,6 +521,7 @@ def marked(name: str) -> int:
         "called_by_a_library": "class Emitter",
         "kept_in_a_partial": "append =",
         "given_by_a_descriptor": "class Turn",
+        "counted_in_a_method": "class Counted",
     }
     starts = (heads[name],) if name in heads else (f"def {name}(", f"def _{name}(", f"async def {name}(")
     start = next(n for n, line in enumerate(lines) if line.lstrip().startswith(starts))

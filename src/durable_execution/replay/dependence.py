@@ -54,12 +54,15 @@ class Dependences:
         return {(one.file, one.first_line) for one in self.side.frames}
 
     @cached_property
-    def _given(self) -> frozenset[str]:
+    def _given(self) -> list[tuple[int, frozenset[str]]]:
         """The names in the statements that make durable calls: functions among them are the bodies of steps and contexts."""
         calls = (at for at, event in enumerate(self.side.events) if event.kind is EventKind.OPERATION)
-        lines = (self.side.line_before(at) for at in calls)
-        found = (self.side.statement(at) for at in lines if at is not None)
-        return frozenset().union(*(one.mentions for one in found if one is not None))
+        lines = ((at, self.side.line_before(at)) for at in calls)
+        found = ((at, self.side.statement(line)) for at, line in lines if line is not None)
+        return [(at, one.mentions) for at, one in found if one is not None]
+
+    def _given_between(self, since: int, at: int) -> frozenset[str]:
+        return frozenset().union(*(names for call, names in self._given if since < call < at))
 
     @classmethod
     def of_call(cls, recording: LineRecording, operation_id: str) -> "Dependences":
@@ -234,17 +237,21 @@ class Dependences:
             if statement is not None:
                 self._note(Origin(frame.file, statement.first, statement, name, depth=depth, is_skipped=True))
 
-    def _skipped_shared(self, path: str, at: int, frame: Frame, depth: int) -> None:
-        """Note the statements that change an attribute or a module's value in the body of a step or of a finished context."""
+    def _skipped_shared(self, path: str, at: int, frame: Frame, depth: int, *, since: int) -> None:
+        """Note the statements that change an attribute or a module's value in the body of a step or of a finished context.
+
+        Only bodies that were given to calls between its last change in the replay and its use matter.
+        """
         owner = self.side.class_of(path, at)
         files = self.side.files if owner is not None else (frame.file,)
         is_of_module = any(one.function is None and path in one.binds for one in source_of(frame.file))
         if owner is None and not is_of_module:
             return  # which value it is does not show: others may have the same name
-        if (frame.file, 0, f"{owner} {path}") in self._looked:
+        given = self._given_between(since, at)
+        if not given or (frame.file, 0, f"{owner} {path}") in self._looked:
             return
         self._looked.add((frame.file, 0, f"{owner} {path}"))
-        for file, statement in shared_changes(path, owner, files, self._given, self._ran):
+        for file, statement in shared_changes(path, owner, files, given, self._ran):
             self._note(Origin(file, statement.first, statement, path, depth=depth, is_skipped=True))
 
     def _ways_to_write(self, name: str, at: int, frame: Frame) -> Iterator[int]:
@@ -265,10 +272,10 @@ class Dependences:
     def _shared(self, path: str, at: int, frame: Frame, depth: int) -> None:
         """Follow a value that is not the frame's own: a closure's, a module's, an attribute."""
         written = self.side.write_anywhere(path, at)
+        self._skipped_shared(path, at, frame, depth, since=written or 0)
         if written is not None:
             self._add(written, depth)
             return
-        self._skipped_shared(path, at, frame, depth)
         path = self.side.shared_path(path, at)
         kept = self.side.kept(path, at, frame)
         if kept is not None:
