@@ -51,6 +51,7 @@ KEPT_APART: dict[str, str] = {
     "src/durable_execution/replay/replayed_tree.py": "arranges the calls of a replay like those of a recording",
     "src/durable_execution/replay/line_alignment.py": "pairs two recordings line by line; the importer follows what differs",
     "src/durable_execution/replay/found_origins.py": "what makes a difference at one statement; the importer goes from statement to statement",
+    "src/durable_execution/replay/handed_over.py": "values without a name; the importer follows names",
     "src/durable_execution/replay/slicing.py": "follows one pair of replays; the importer chooses the pair",
     "src/durable_execution/replay/sandbox.py": "what a process may do; the importer replays in it",
     "src/durable_execution/replay/skipped_writes.py": "reads functions that did not run; the importer follows those that did",

@@ -190,8 +190,7 @@ class Dependences:
                 self._add(one, depth)
         if frame.caller is not None:
             self._add(self.side.line_before(frame.caller), depth)
-        else:
-            self._add(self.side.mention(frame), depth)
+        self._add(self.side.maker_of(frame), depth)
 
     def _value(self, path: str, at: int, frame: Frame, depth: int) -> None:
         if (at, path) in self._names:

@@ -8,6 +8,7 @@ from durable_execution.replay.line_recording import Frame
 from durable_execution.replay.recorded_side import Side
 from durable_execution.replay.shared_values import field_made_by, makes_or_changes
 from durable_execution.replay.sliced import Origin
+from durable_execution.replay.statement_names import keys_of
 from durable_execution.replay.statement_parts import beside, only_in
 from durable_execution.replay.statements import Statement
 
@@ -24,18 +25,26 @@ class FollowedAttributes:
         uses: Where they are read, in the order in which they are followed.
         mentioned: The names in the statements that are followed.
         names: The local names that are followed to a statement that gives them their values, by its event.
+        keys: The keys of the dictionary that such a name holds that are followed; None if others may be, too.
     """
 
     side: Side
     uses: list[Use] = field(default_factory=list)
     mentioned: set[str] = field(default_factory=set)
     names: dict[int, set[str]] = field(default_factory=dict)
+    keys: dict[int, frozenset[str] | None] = field(default_factory=dict)
     _led_to: dict[tuple[str, int], range] = field(default_factory=dict)
 
     def lead_to(self, path: str, at: int, origins: range) -> None:
         """Note the origins, by number, that were found while a path was followed."""
         if origins:
             self._led_to[path, at] = origins
+
+    def note_keys(self, written: int, reader: Statement | None, name: str) -> None:
+        """Note the keys by which a statement reads a name that another one, at an event, gives its value."""
+        used = keys_of(reader.parts, name) if reader is not None else None
+        known = self.keys.get(written, frozenset())
+        self.keys[written] = known | used if known is not None and used is not None else None
 
     def changes_mentioned(self, statement: Statement, name: str) -> bool:
         """Whether a statement changes an attribute of an object that one of the statements that are followed names."""
@@ -55,7 +64,7 @@ class FollowedAttributes:
         if statement is None:
             return frozenset()
         file = self.side.frames[self.side.events[at].frame].file
-        return only_in(statement, beside(statement, self.names.get(at, ()), self._fields, file))
+        return only_in(statement, beside(statement, self.names.get(at, ()), self._fields, file, self.keys.get(at)))
 
     def _fields(self, owner: str) -> set[str]:
         return {path.rpartition(".")[2] for path, at, _ in self.uses if self.side.class_of(path, at) == owner}

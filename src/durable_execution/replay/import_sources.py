@@ -18,6 +18,7 @@ MAX_FOLLOWED = 200
 """How many statements are looked at for one value."""
 
 MAX_BESIDE = 50
+DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 CLASS_MAKERS = frozenset({"__new__", "__init__", "__init_subclass__", "__set_name__", "__prepare__"})
 """Methods that a class statement calls, of the metaclass or of the class that it is derived from."""
 
@@ -57,6 +58,37 @@ def source_at_import(file: str, statement: Statement, name: str) -> tuple[Place,
     return None
 
 
+def source_of_change(file: str, statement: Statement) -> tuple[Place, ImportedFrom] | None:
+    """Follow a statement of a function that modules call when they are imported to its source; None if they do not call it."""
+    if not _runs_at_import(file, statement):
+        return None
+    found = _followed((file, statement))
+    return ((file, statement), found) if found is not None else None
+
+
+def _runs_at_import(file: str, statement: Statement) -> bool:
+    """Whether the function of a statement is called by code outside functions, directly or by way of others, or decorates some."""
+    statements = [one for place in _beside(file) for one in source_of(place)]
+    names, pending = set[str](), [getattr(statement.function, "name", "")]
+    while pending:
+        name = pending.pop()
+        if not name or name in names:
+            continue
+        names.add(name)
+        for one in statements:
+            is_decorator = isinstance(one.node, DEFINITIONS) and name in one.mentions
+            if one.function is None and (name in one.calls or is_decorator):
+                return True
+            if name in one.calls:
+                pending.append(getattr(one.function, "name", ""))
+    return False
+
+
+def _beside(file: str) -> list[str]:
+    """A file and those of the modules beside it."""
+    return [file, *(str(one) for one in sorted(Path(file).parent.glob("*.py"))[:MAX_BESIDE] if str(one) != file)]
+
+
 def _changes(file: str, name: str) -> Iterator[Place]:
     """Yield the statements that change an object when modules are imported: `logger.setLevel(level())`, `shuffle(doors)`."""
     writers: list[Statement] = []
@@ -85,8 +117,7 @@ def _registrations(file: str, writers: Sequence[Statement]) -> Iterator[Place]:
     owners = {class_around(file, one) for one in writers if getattr(one.function, "name", "") in CLASS_MAKERS} - {None}
     if not functions:
         return
-    files = [file, *(str(one) for one in sorted(Path(file).parent.glob("*.py"))[:MAX_BESIDE] if str(one) != file)]
-    statements = [(place, one) for place in files for one in source_of(place) if one.function is None]
+    statements = [(place, one) for place in _beside(file) for one in source_of(place) if one.function is None]
     for place, one in statements:
         if isinstance(one.node, ast.ClassDef) and (owners & one.mentions) and one.node.name not in owners:
             owners.add(one.node.name)

@@ -4,7 +4,7 @@ import ast
 from collections.abc import Mapping
 
 from durable_execution.replay.line_recording import Frame
-from durable_execution.replay.object_texts import attributes_in, changes
+from durable_execution.replay.object_texts import attributes_in, changes, entries_in
 from durable_execution.replay.recorded_side import Side
 from durable_execution.replay.shared_values import Asked, only_in_calls, written_attributes
 from durable_execution.replay.statements import Statement
@@ -49,12 +49,33 @@ class Alignment:
         ours, theirs = self.left.events[at], self.right.events[other]
         return ours.line == theirs.line and self.left.frames[ours.frame].file == self.right.frames[theirs.frame].file
 
-    def differing(self, path: str, at: int, other: int) -> tuple[str, str] | None:
-        """The values of a path at two events of the sides; None if they are the same."""
+    def differing(self, path: str, at: int, other: int, keys: frozenset[str] | None = None) -> tuple[str, str] | None:
+        """The values of a path at two events of the sides; None if they are the same, also if only other keys differ."""
         self.left.needs(at)
         self.right.needs(other)
         ours, theirs = self.left.value(path, at), self.right.value(path, other)
+        if keys is not None and ours != theirs:
+            known, known_there = entries_in(ours), entries_in(theirs)
+            if known and known_there and all(known.get(key) == known_there.get(key) for key in keys):
+                return None
         return (ours or "", theirs or "") if ours != theirs else None
+
+    def written_later(self, name: str, at: int, written: int) -> int | None:
+        """The event on the right that gives a local name its value after the last write of the left, which gives both the same.
+
+        Args:
+            name: The name.
+            at: The event on the left that reads it.
+            written: The last write before it on the left.
+        """
+        there, other = self.line(at), self.line(written)
+        if there is None or other is None or self.left.events[at].frame != self.left.events[written].frame:
+            return None
+        ours, theirs = self.left.text_after(name, written), self.right.text_after(name, other)
+        if ours != theirs or ours is None or ours.startswith("<"):
+            return None
+        later = self.right.write_in(self.right.frames[self.right.events[there].frame], name, there)
+        return later if later is not None and later > other else None
 
     def reads_differ(self, at: int, other: int) -> bool:
         """Whether something differs of what a statement reads."""

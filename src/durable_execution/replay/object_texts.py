@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 
 _HEAD = re.compile(r"[A-Za-z_]\w*\(")
 _NAME = re.compile(r"([A-Za-z_]\w*)=")
+_KEY = re.compile(r"('[^'\\\\]*'|\"[^\"\\\\]*\"|-?\d+): ")
 _OPENING, _CLOSING, _QUOTES = "([{<", ")]}>", "'\""
 _MEMBER = re.compile(r"[A-Za-z_]\w*\.[A-Za-z_]\w*")
 """The text of a member of an enum."""
@@ -24,6 +25,14 @@ def attributes_in(text: str | None) -> Mapping[str, str]:
             return {}
         found[name[1]] = part[name.end() :]
     return found
+
+
+def entries_in(text: str | None) -> Mapping[str, str]:
+    """The values of a dictionary by key, as texts; none if the text is not that of a dictionary, or was cut."""
+    if text is None or not (text.startswith("{") and text.endswith("}")) or "…" in text:
+        return {}
+    found = [_KEY.match(part) for part in _parts(text[1:-1])]
+    return {one[1]: one.string[one.end() :] for one in found if one is not None} if all(found) else {}
 
 
 def changes(before: str | None, after: str | None) -> list[tuple[str, str]]:

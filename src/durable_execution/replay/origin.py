@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 from durable_execution.divergence import Cause, Evidence
-from durable_execution.replay.import_sources import ImportedFrom, Place, source_at_import
+from durable_execution.replay.import_sources import ImportedFrom, Place, source_at_import, source_of_change
 from durable_execution.replay.shared_values import ITERATORS, called_in, makes_iterator
 from durable_execution.replay.sliced import Decision, Origin
 from durable_execution.replay.statements import Statement
@@ -68,7 +68,7 @@ def cause_of(origin: Origin, decision: Decision | None, evidence: Evidence, susp
     """
     dependence = _dependence(origin, suspects)
     name = (origin.kept or "").rpartition(".")[2] or "the value"
-    made = _at_import(origin) if dependence.source in (Source.IMPORT, Source.KEPT) else None
+    made = _at_import(origin) if dependence.source in (Source.IMPORT, Source.KEPT, Source.STATE) else None
     file, statement = origin.file, origin.statement
     words = WORDS[dependence.source]
     if made is not None:
@@ -83,8 +83,10 @@ def cause_of(origin: Origin, decision: Decision | None, evidence: Evidence, susp
 
 def _at_import(origin: Origin) -> tuple[Place, ImportedFrom] | None:
     """The statement that made or changed a value when its module was imported, and what that depends on."""
-    if not origin.kept or origin.is_default or origin.is_skipped or origin.statement.function is not None:
+    if not origin.kept or origin.is_default or origin.is_skipped:
         return None
+    if origin.statement.function is not None:
+        return source_of_change(origin.file, origin.statement) if origin.never_ran else None
     return source_at_import(origin.file, origin.statement, origin.kept.rpartition(".")[2])
 
 

@@ -18,6 +18,7 @@ from durable_execution.replay.shared_values import (
     writes_shared,
     written_attributes,
 )
+from durable_execution.replay.statement_names import keys_of
 from durable_execution.replay.statements import Statement, calls_of, imported, source_of
 
 RESULTS = frozenset({"result", "exception", "get"})
@@ -119,6 +120,11 @@ class Side:
             for name in {path.rpartition(".")[2] for path in statement.writes} if statement is not None else ():
                 found.setdefault(name, []).append(at)
         return found
+
+    def reads_at(self, statement: Statement, at: int) -> set[str]:
+        """The paths whose values the statement at an event uses, also a local name that it calls: it may be a `partial`."""
+        called = {call.func.id for call in calls_of(statement) if isinstance(call.func, ast.Name)}
+        return {*statement.reads, *self.events[at].reads, *(called & self.recording.locals_at(at).keys())}
 
     def values(self, statement: Statement, at: int) -> Values:
         """The values that the statement at an event reads, as far as they are recorded; those of properties too."""
@@ -348,12 +354,15 @@ class Side:
     def write_in(self, frame: Frame, name: str, before: int) -> int | None:
         """The last statement of a frame before an event that writes a name, or during which its value changed."""
         events = self.recording.of_frame(frame.number)
-        changed = False
+        keys, changed = self._keys_at(before, name), False
         for index in range(index_of(events, before), -1, -1):
             if index >= len(events):
                 continue
             one = events[index]
             event = self.events[one]
+            if event.kind is EventKind.LINE and one < before and self._writes_other_keys(one, name, keys):
+                changed = False
+                continue
             if changed and event.kind is EventKind.LINE and one < before:
                 return one
             if event.kind is EventKind.LINE and one < before:
@@ -383,16 +392,26 @@ class Side:
 
     def write_anywhere(self, path: str, before: int) -> int | None:
         """The last statement before an event that writes a shared name, or an attribute of this name of such an object."""
-        wanted = self.class_of(path, before)
+        wanted, keys = self.class_of(path, before), self._keys_at(before, path)
         writes = self._writes.get(path.rpartition(".")[2], [])
         for one in reversed(writes[: index_of(writes, before)]):
             statement = self.statement(one)
-            if statement is None or not writes_shared(statement, path):
+            if statement is None or not writes_shared(statement, path) or self._writes_other_keys(one, path, keys):
                 continue
             owners = {self.class_of(written, one) for written in written_attributes(statement, path)}
             if wanted is None or not owners or owners & {wanted, None}:
                 return one
         return None
+
+    def _keys_at(self, at: int, path: str) -> frozenset[str] | None:
+        """The keys of a dictionary that the statement at an event uses; None if it may use others, too."""
+        statement = self.statement(at) if self.events[at].kind is EventKind.LINE else None
+        return keys_of(statement.parts, path) if statement is not None else None
+
+    def _writes_other_keys(self, at: int, path: str, keys: frozenset[str] | None) -> bool:
+        """Whether the statement at an event writes to a dictionary under other keys only."""
+        written = self._keys_at(at, path) if keys is not None else None
+        return keys is not None and written is not None and keys.isdisjoint(written)
 
     def shared_path(self, path: str, at: int) -> str:
         """The path of the value that outlives the function: the enum, for an attribute of one of its members."""
@@ -408,6 +427,19 @@ class Side:
         """The text of the object whose attribute a path names, as far as it is recorded."""
         base = path.rpartition(".")[0]
         return self.recording.locals_at(at).get(base) or self.events[at].reads.get(base) if base else None
+
+    def maker_of(self, frame: Frame) -> int | None:
+        """The statement that called the function of a frame; that made it, for a generator that is advanced elsewhere."""
+        caller = self.line_before(frame.caller) if frame.caller is not None else None
+        if caller is not None and (self.names(caller, frame) or not self._is_generator(frame)):
+            return caller
+        made = self.mention(frame)
+        return made if made is not None else caller
+
+    def _is_generator(self, frame: Frame) -> bool:
+        function = source_of(frame.file).function_at(frame.first_line, frame.function)
+        inner = ast.walk(function) if function is not None else ()
+        return any(isinstance(one, (ast.Yield, ast.YieldFrom)) for one in inner)
 
     def mention(self, frame: Frame) -> int | None:
         """The last statement before a task's first frame that names its function: it created the task or passed the function."""

@@ -9,16 +9,16 @@ The first line that differs is not the answer: it is usually a harmless timer or
 call depends on.
 """
 
-import ast
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from durable_execution.replay.followed_attributes import FollowedAttributes
 from durable_execution.replay.found_origins import FoundOrigins
-from durable_execution.replay.import_sources import source_at_import
+from durable_execution.replay.handed_over import HandedOver
 from durable_execution.replay.line_alignment import Alignment
 from durable_execution.replay.line_recording import Frame, LineRecording
-from durable_execution.replay.recorded_side import Side, Yielded, index_of
+from durable_execution.replay.recorded_side import Side, index_of
 from durable_execution.replay.shared_values import (
     DESCRIPTORS,
     Asked,
@@ -29,6 +29,7 @@ from durable_execution.replay.shared_values import (
     passes,
 )
 from durable_execution.replay.sliced import MAX_STEPS, Decision, Origin, deep_recursion
+from durable_execution.replay.statement_names import keys_of
 from durable_execution.replay.statement_parts import called_name
 from durable_execution.replay.statements import Statement, source_of
 
@@ -55,7 +56,9 @@ class Slice:
     _arguments: dict[int, dict[str, Asked]] = field(default_factory=dict)
     _attributes: FollowedAttributes = field(init=False)
     _found: FoundOrigins = field(init=False)
+    _handed_over: HandedOver = field(init=False)
     _steps: int = 0
+    _mirror: "Slice | None" = None
 
     @classmethod
     @deep_recursion()
@@ -78,10 +81,15 @@ class Slice:
     @deep_recursion()
     def from_result(cls, left: LineRecording, right: LineRecording) -> "Slice":
         """Slice back from the value that the handler returns."""
-        found = cls(Alignment(Side(left), Side(right)))
-        roots = [frame for frame in left.frames if frame.caller is None]
-        if roots and found.alignment.frame(roots[0].number) is not None:
-            found._returned(roots[0], 0)
+        ours, theirs = Side(left), Side(right)
+        found = cls(Alignment(ours, theirs))
+        for one, other in ((ours, theirs), (theirs, ours)):  # a loop may have a further round in either
+            found = cls(Alignment(one, other))
+            roots = [frame for frame in one.frames if frame.caller is None]
+            if roots and found.alignment.frame(roots[0].number) is not None:
+                found._returned(roots[0], 0)
+            if found.origins:
+                break
         return found._finished()  # of this class
 
     @classmethod
@@ -95,7 +103,11 @@ class Slice:
 
     def __post_init__(self) -> None:
         self._attributes = FollowedAttributes(self._left)
-        self._found = FoundOrigins(self.alignment, self._attributes, self.origins)
+        follow = partial(self._statement, is_terminal=False)
+        self._found = FoundOrigins(self.alignment, self._attributes, self.origins, follow)
+        self._handed_over = HandedOver(
+            self.alignment, self._statement, self._control, self._children, self._differs_at_end
+        )
 
     def _finished(self) -> "Slice":
         self.origins = self._attributes.pointed(self.origins)
@@ -195,7 +207,7 @@ class Slice:
         self._right.needs(other)
         self._attributes.mentioned |= statement.mentions
         self._open.add(at)
-        found = self._children(at, other, depth) or self._handed_over(statement, at, other, depth)
+        found = self._children(at, other, depth) or self._handed_over.to(statement, at, other, depth)
         if not found and statement.is_loop:
             found = self._children(self._left.loop_start(at), other, depth)
         self._open.discard(at)
@@ -222,9 +234,10 @@ class Slice:
         beside = self._attributes.only_beside(at)
         first: list[tuple[str, tuple[str, str]]] = []
         last: list[tuple[str, tuple[str, str]]] = []
-        for path in sorted({*statement.reads, *self._left.events[at].reads}):
+        for path in sorted(self._left.reads_at(statement, at)):
             base = path.partition(".")[0]
-            values = self.alignment.differing(path, at, other) if base not in settled else None
+            keys = keys_of(statement.parts, path)
+            values = self.alignment.differing(path, at, other, keys) if base not in settled else None
             if values is not None and not self.alignment.shows_other_value(statement, at, other, values):
                 (last if base in beside else first).append((path, values))
         return self._any_value(first, at, depth) or self._any_value(last, at, depth)
@@ -281,28 +294,6 @@ class Slice:
                     found = self._value(name, end, values, depth + 1) or found
         return found
 
-    def _handed_over(self, statement: Statement, at: int, other: int, depth: int) -> bool:
-        """Follow a value that did not come from a call: an exception, the value of a generator, the result of a task."""
-        if isinstance(statement.node, ast.ExceptHandler):
-            before, there = self._left.previous_line(at), self._right.previous_line(other)
-            return before is not None and there is not None and self._children(before, there, depth)
-        if isinstance(statement.node, ast.match_case):
-            before, there = self._left.match_before(at), self._right.match_before(other)
-            return before is not None and there is not None and self._statement(before, there, depth + 1)
-        ours, theirs = self._left.yields_at(at), self._right.yields_at(other)
-        if ours and theirs:
-            return self._yielded(ours, theirs, depth + 1)
-        return any(self._differs_at_end(frame, depth) for frame in self._left.awaited_at(statement, at))
-
-    def _yielded(self, ours: list[Yielded], theirs: list[Yielded], depth: int) -> bool:
-        """Follow the first value that generators give differently; one that is asked for a single value gave that one."""
-        for one, other in zip(ours, theirs, strict=False):
-            if self.alignment.line(one.at) != other.at:
-                return self._control(one.at, depth)
-            if one.text != other.text or len(ours) == len(theirs) == 1:
-                return self._statement(one.at, other.at, depth)
-        return len(ours) > len(theirs) and self._control(ours[len(theirs)].at, depth)
-
     def _differs_at_end(self, frame: Frame, depth: int) -> bool:
         number = self.alignment.frame(frame.number)
         if number is None or self._left.outcome(frame) == self._right.outcome(self._right.frames[number]):
@@ -316,6 +307,9 @@ class Slice:
         number = self.alignment.frame(frame.number)
         if other is not None and number is not None and self._right.decided_end(number) == other:
             return self._statement(at, other, depth)
+        if other is not None and self._left.successor(at) != self._right.successor(other):
+            self._decide(at)  # one ends behind a branch that the other takes
+            return self._statement(at, other, depth, is_branch=True)
         return self._control(at, depth)
 
     def _value(self, path: str, at: int, values: tuple[str, str], depth: int) -> bool:
@@ -375,7 +369,10 @@ class Slice:
 
     def _local(self, name: str, at: int, frame: Frame, values: tuple[str, str], depth: int) -> bool:
         written = self._left.write_in(frame, name, at)
+        if written is not None and (later := self.alignment.written_later(name, at, written)) is not None:
+            return self._in_the_other(later, depth)
         if written is not None:
+            self._attributes.note_keys(written, self._left.statement(at), name)
             return self._written(self._left.write_inside(written, name, at), name, values, depth)
         function = source_of(frame.file).function_at(frame.first_line, frame.function)
         if function is not None and name in parameters_of(function):
@@ -389,6 +386,14 @@ class Slice:
             return self._local(name, at, outer, values, depth)
         return self._shared(name, at, frame, values, depth)
 
+    def _in_the_other(self, at: int, depth: int) -> bool:
+        """Follow the branch that decided that a statement runs, which ran in the other replay only."""
+        if self._mirror is None:
+            self._mirror = Slice(Alignment(self._right, self._left), self.origins, _mirror=self)
+        found = self._mirror._control(at, depth)  # noqa: SLF001  # of this class
+        self.decision = self.decision or self._mirror.decision
+        return found
+
     def _written(self, written: int, name: str, values: tuple[str, str], depth: int) -> bool:
         other = self.alignment.line(written)
         if other is None:
@@ -397,7 +402,7 @@ class Slice:
         self._attributes.names.setdefault(written, set()).add(name)
         if statement is not None and name not in statement.binds:
             before, end = (
-                self.alignment.differing(name, written, other),
+                self.alignment.differing(name, written, other, self._attributes.keys.get(written)),
                 (self._left.after(written), self._right.after(other)),
             )
             if (
@@ -418,7 +423,9 @@ class Slice:
     def _parameter(self, name: str, frame: Frame, function: object, values: tuple[str, str], depth: int) -> bool:
         if frame.function.rpartition(".")[2] in DESCRIPTORS:
             return False  # called with an attribute of a class, which no statement names
-        caller = self._left.line_before(frame.caller) if frame.caller is not None else self._left.mention(frame)
+        if self._handed_over.by_error(frame, depth):
+            return True
+        caller = self._left.maker_of(frame)
         if caller is not None and not self._uses_default(name, caller, frame, function):
             other = self.alignment.line(caller)
             if other is None:
@@ -469,24 +476,12 @@ class Slice:
             return self._kept(owner, at, frame, values, depth)
         if found is None:
             return False
-        file, statement = self._filled_at_import(path, frame) or found if self._never_ran(*found) else found
-        if is_initial(statement) and statement.function is not None and ("value", at, owner) in self._visited:
+        origin = self._found.of_kept(path, at, frame, found, depth=depth, values=values)
+        is_of_object = is_initial(origin.statement) and origin.statement.function is not None
+        if is_of_object and ("value", at, owner) in self._visited:
             return True  # set by the constructor of an object that is followed itself
-        self._found.note(
-            Origin(file, statement.first, statement, path, False, depth, values, self._left.values(statement, at))
-        )
+        self._found.note(origin)
         return True
-
-    def _never_ran(self, file: str, statement: Statement) -> bool:
-        """Whether a statement is in a function that did not run: what it changes differs since the import at the latest."""
-        own = statement.function
-        lines = {own.lineno, *(one.lineno for one in getattr(own, "decorator_list", []))} if own is not None else set()
-        return bool(lines) and not any(one.file == file and one.first_line in lines for one in self._left.frames)
-
-    def _filled_at_import(self, path: str, frame: Frame) -> tuple[str, Statement] | None:
-        """The statement that made an object which functions fill when modules are imported, if their source is known."""
-        made = self._left.made(path, frame)
-        return made if made is not None and source_at_import(*made, path.rpartition(".")[2]) is not None else None
 
     def _terminal(self, at: int, depth: int, values: tuple[str, str] | None) -> bool:
         if (statement := self._left.statement(at)) is None:

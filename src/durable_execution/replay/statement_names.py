@@ -165,6 +165,34 @@ def access_path(node: ast.AST) -> str | None:
     return ".".join([node.id, *reversed(parts)]) if isinstance(node, ast.Name) else None
 
 
+def keys_of(parts: Sequence[ast.AST], path: str) -> frozenset[str] | None:
+    """The keys of a dictionary, as texts, that some syntax uses: `'total'` for `order["total"]`; None if it may use others, too.
+
+    Args:
+        parts: The syntax.
+        path: The dictionary: a path that ends with the same name is the same one.
+    """
+    name = path.rpartition(".")[2]
+    uses, keys = 0, list[str]()
+    for node in (one for part in parts for one in ast.walk(part)):
+        match node:
+            case ast.Name(id=used) | ast.Attribute(attr=used):
+                uses += used == name
+            case (
+                ast.Subscript(value=ast.Name(id=used) | ast.Attribute(attr=used), slice=ast.Constant(value=key))
+                | ast.Call(
+                    func=ast.Attribute(
+                        value=ast.Name(id=used) | ast.Attribute(attr=used), attr="get" | "setdefault" | "pop"
+                    ),
+                    args=[ast.Constant(value=key), *_],
+                )
+            ):
+                keys += [repr(key)] * (used == name)
+            case _:
+                pass
+    return frozenset(keys) if keys and len(keys) == uses else None
+
+
 def _targets(node: ast.AST) -> set[str]:
     path = access_path(node)
     if path is not None:

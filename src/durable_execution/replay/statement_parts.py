@@ -7,14 +7,16 @@ import ast
 from collections.abc import Callable, Collection, Iterator, Sequence
 
 from durable_execution.replay.line_recording import Frame
-from durable_execution.replay.shared_values import CONSTRUCTORS, class_around
-from durable_execution.replay.statements import Statement, imported, source_of
+from durable_execution.replay.shared_values import CONSTRUCTORS, called_in, class_around
+from durable_execution.replay.statements import Statement, calls_of, imported, source_of
 
 Wanted = Callable[[str], Collection[str]]
 """Gives the fields that are followed of the objects of a class; none if none is."""
 
 
-def beside(statement: Statement, names: Collection[str], fields: Wanted, file: str) -> list[ast.AST]:
+def beside(
+    statement: Statement, names: Collection[str], fields: Wanted, file: str, keys: Collection[str] | None = None
+) -> list[ast.AST]:
     """Return the parts of a statement that give other names, and other fields of the objects that it makes.
 
     Args:
@@ -22,8 +24,20 @@ def beside(statement: Statement, names: Collection[str], fields: Wanted, file: s
         names: Its names that are followed; none if that is not known.
         fields: The fields that are followed.
         file: Its file.
+        keys: The keys of the dictionary that it makes that are followed; None if others may be, too.
     """
-    return [*_other_items(statement.node, names), *_other_arguments(statement, fields, file)]
+    entries = _other_entries(statement.node, keys) if keys is not None else ()
+    return [*_other_items(statement.node, names), *_other_arguments(statement, fields, file), *entries]
+
+
+def _other_entries(node: ast.AST, keys: Collection[str]) -> Iterator[ast.AST]:
+    match node:
+        case ast.Assign(targets=[ast.Name()], value=ast.Dict(keys=given, values=values)):
+            if all(isinstance(one, ast.Constant) for one in given):
+                texts = (repr(one.value) for one in given if isinstance(one, ast.Constant))
+                yield from (value for key, value in zip(texts, values, strict=True) if key not in keys)
+        case _:
+            pass
 
 
 def _other_items(node: ast.AST, names: Collection[str]) -> Iterator[ast.AST]:
@@ -49,6 +63,23 @@ def _other_arguments(statement: Statement, fields: Wanted, file: str) -> Iterato
                 given.update({one.arg: one.value for one in call.keywords if one.arg is not None})
                 if not given.keys().isdisjoint(wanted):
                     yield from (value for field, value in given.items() if field not in wanted)
+
+
+def leaves_out(statement: Statement, owner: str, name: str, file: str) -> bool:
+    """Whether a statement makes an object of a class without a value for a field, as far as its syntax tells."""
+    calls = [one for one in calls_of(statement) if called_in(one) == owner]
+    unclear = (isinstance(one, ast.Starred) or getattr(one, "arg", "") is None for call in calls
+               for one in (*call.args, *call.keywords))  # fmt: skip
+    if not calls or any(unclear):
+        return True
+    positions = dict(zip(_fields(file, owner), range(MAX_FIELDS), strict=False))
+    return any(
+        positions.get(name, MAX_FIELDS) >= len(call.args) and name not in {one.arg for one in call.keywords}
+        for call in calls
+    )
+
+
+MAX_FIELDS = 1_000
 
 
 def _fields(file: str, name: str) -> Sequence[str]:

@@ -518,6 +518,21 @@ IMPORTED = {
             return " ".join(KINDS)
         """
     ),
+    "what a function sets in an object of another module": (
+        """
+        import os
+        from .base import SETTINGS
+
+        def configure():
+            flags = os.environ.get("SHOP_FLAGS", "A B")  # CAUSE
+            SETTINGS.pool.names = flags
+
+        configure()
+
+        def value():
+            return SETTINGS.pool.names
+        """
+    ),
     "objects of a class": (
         """
         import time
@@ -534,6 +549,9 @@ IMPORTED = {
 }
 BASE = """
 import random
+from types import SimpleNamespace
+
+SETTINGS = SimpleNamespace(pool=SimpleNamespace(names=""))
 
 class Carrier:
     def __init_subclass__(cls):
