@@ -349,7 +349,7 @@ def _comparison(
     for operation in execution.operations:
         taken_by = early.get(operation.id)
         if taken_by is not None and taken_by.replayed is not None:
-            found.append(Row(operation.depth, node_of(operation), CallNode(taken_by.replayed), is_shifted=True))
+            found.append(Row(operation.depth, node_of(operation), CallNode(taken_by.replayed)))
             continue
         entry = entries.get(operation.id)
         is_inside = operation.parent_id in answered
