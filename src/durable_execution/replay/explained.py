@@ -57,10 +57,12 @@ def _may_be_changed(divergence: Divergence, cause: Cause) -> bool:
     """Whether an edit may have given the recorded call a different name or kind.
 
     A value that varies changes no call: the code takes another branch, or computes a name that no one wrote. An edit elsewhere
-    changes none either, where the name is written at the call.
+    changes none either, where the name is written at the call. Without evidence, nothing is known.
     """
-    if cause.edit is not None or cause.evidence is not Evidence.CHANGED:
+    if cause.edit is not None:
         return cause.edit == "renamed"
+    if cause.evidence is not Evidence.CHANGED:
+        return cause.evidence is Evidence.POSSIBLE
     replayed = divergence.replayed
     site = replayed.call_site if replayed is not None else None
     if replayed is None or site is None or site.line == cause.line:
@@ -77,10 +79,6 @@ SOURCES = "such as a clock, a random value, the environment, or state that outli
 
 def explained_as_unedited(divergence: Divergence) -> Divergence:
     """Return a difference without a cause, where the code is the recorded code: no sentence may say that it was edited."""
-    return _not_made(_without_edits(divergence))
-
-
-def _without_edits(divergence: Divergence) -> Divergence:
     kind, recorded, replayed = divergence.kind, divergence.recorded, divergence.replayed
     found, plain = applied(divergence), likely_of(kind, recorded, replayed)
     if found.likely != plain and not _claims_edit(found):
