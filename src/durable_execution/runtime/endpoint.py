@@ -167,7 +167,7 @@ def unreadable_answer(error: BaseException) -> ServiceError:
     )
 
 
-def _session(*, has_operations: bool = True) -> Any:
+def _session(*, has_operations: bool) -> Any:
     default = getattr(sys.modules.get("boto3"), "DEFAULT_SESSION", None)
     if default is not None:
         return default._session  # noqa: SLF001  # a profile that the program chose with boto3.setup_default_session

@@ -17,6 +17,7 @@ from durable_execution.comparison.wording import (
     effect_of,
     fix_of,
     fix_of_cause,
+    fix_of_changed_call,
     fix_of_computed_name,
     fix_of_edit,
     is_generic,
@@ -241,6 +242,16 @@ def test_a_call_that_a_different_function_replaced_says_both() -> None:
     likely, fix = replaced(CHARGE, BILL)
     assert likely.startswith('"bill" took the place of "charge" and runs a different function')
     assert 'ctx.patched("bill")' in fix
+
+
+def test_a_call_that_an_edit_changed_is_put_back_or_keeps_its_name() -> None:
+    found = divergence(DivergenceKind.SKIPPED, "", replayed=BILL)
+    moved = fix_of_changed_call(found, is_moved=True)
+    assert moved == f'make the call where it was, or move it only `if ctx.patched("charge"):`, {OLD}'
+    kept = "until running executions have finished"
+    assert fix_of_changed_call(found, is_moved=False) == f'keep `name="charge"` {kept}'
+    for unnamed in (Side("STEP", "Step"), None):
+        assert fix_of_changed_call(replace(found, recorded=unnamed), is_moved=False) == f"keep `name=None` {kept}"
 
 
 def test_what_could_be_said_of_any_call_is_generic() -> None:

@@ -9,6 +9,7 @@ from typing import Any, cast
 import pytest
 
 from durable_execution import DurableContext, Observer, StepConfig, StepSemantics, durable_execution
+from durable_execution.call_site import CallSite
 from durable_execution.clock import SystemClock
 from durable_execution.notes import CallNotes, Noting, Replay, ReplayNotes
 from durable_execution.observers import (
@@ -23,6 +24,7 @@ from durable_execution.observers import (
 )
 from durable_execution.protocol import OperationStatus, Wire
 from durable_execution.runtime.announcer import MAX_REPLAYS, Announcer
+from durable_execution.runtime.call import known_sites
 from tests.unit.fake_clock import START, FixedClock
 from tests.unit.fake_service import FakeService, invoke
 
@@ -192,6 +194,18 @@ def test_a_call_knows_where_the_user_made_it() -> None:
     assert call.call_site.function == "steps"
     assert call.path == "steps/one"
     assert (call.position, call.parent_id, call.context_id) == (1, None, None)
+
+
+def test_a_call_of_new_code_in_the_place_of_old_code_is_where_the_new_code_is() -> None:
+    """The id of code that is gone is used again, for example when a test suite makes handlers."""
+    code = cast("Any", steps).function.__code__
+    gone = (Made.info.__code__, CallSite("gone.py", 1, "gone"))
+    for at in range(0, len(code.co_code), 2):
+        known_sites[id(code), at] = gone
+    recording = Recording()
+    invoke(steps, FakeService(), observers=[recording], clock=FixedClock())
+    sites = [one.call.call_site for one in recording.notifications if isinstance(one, OperationStarted)]
+    assert [site and site.function for site in sites] == ["steps"] * 2
 
 
 def test_what_nobody_listens_to_is_not_made() -> None:

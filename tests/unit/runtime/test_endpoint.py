@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore import UNSIGNED
+from botocore.config import Config
 from botocore.exceptions import (
     CredentialRetrievalError,
     EndpointConnectionError,
@@ -18,6 +20,8 @@ from botocore.exceptions import (
 from botocore.httpsession import get_cert_path
 from botocore.loaders import JSONFileLoader, create_loader
 from botocore.regions import EndpointResolver
+from botocore.retries.standard import DEFAULT_MAX_ATTEMPTS
+from botocore.session import get_session
 
 from durable_execution.errors import ConfigurationError, ServiceError
 from durable_execution.runtime import endpoint as endpoint_module
@@ -242,7 +246,7 @@ def test_a_certificate_of_none_of_them_is_refused(
 def test_other_bundles_are_loaded_whole(
     monkeypatch: pytest.MonkeyPatch, encrypted: LoopbackService, tmp_path: Path, variables: dict[str, str]
 ) -> None:
-    (tmp_path / "own.pem").write_text(amazons() + CERTIFICATE)
+    (tmp_path / "own.pem").write_text(amazons() + f"# Issuer: CN=localhost\n{CERTIFICATE}")
     bundle_of(monkeypatch, tmp_path, CERTIFICATE)
     for name, value in variables.items():
         monkeypatch.setenv(name, str(tmp_path / value))
@@ -256,6 +260,26 @@ def configured(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("AWS_PROFILE", raising=False)
     for name, value in ENVIRONMENT.items():
         monkeypatch.setenv(name, value)
+
+
+@pytest.mark.usefixtures("configured")
+@pytest.mark.parametrize(
+    ("options", "has_endpoint"),
+    [
+        ({"retries": {"mode": "standard"}}, True),
+        ({"retries": {"mode": "adaptive"}}, False),
+        ({"retries": {"mode": "standard"}, "signature_version": "v4-query"}, False),
+        ({"retries": {"mode": "standard"}, "signature_version": UNSIGNED}, False),
+    ],
+    ids=["standard", "adaptive", "query string", "unsigned"],
+)
+def test_a_client_that_retries_or_signs_in_its_own_way_makes_the_calls(
+    options: dict[str, Any], has_endpoint: bool
+) -> None:
+    client = get_session().create_client("lambda", region_name="eu-central-1", config=Config(**options))
+    found = endpoint_of(client)
+    assert (found is not None) is has_endpoint
+    assert found is None or found.attempts == DEFAULT_MAX_ATTEMPTS, "as often as botocore's client would try"
 
 
 @pytest.mark.usefixtures("configured")

@@ -63,7 +63,7 @@ def environment(monkeypatch: pytest.MonkeyPatch, **variables: str) -> None:
 
 def session_with_loaded_models(**_options: bool) -> Any:
     """A session that does not read botocore's large data files again."""
-    session = new_session()
+    session = new_session(has_operations=True)
     session.register_component("data_loader", LOADER)
     return session
 
