@@ -15,6 +15,7 @@ from durable_execution.comparison.wording import (
     READ_IN_STEP,
     change_id,
     effect_of,
+    exchanged,
     fix_of,
     fix_of_cause,
     fix_of_changed_call,
@@ -242,6 +243,14 @@ def test_a_call_that_a_different_function_replaced_says_both() -> None:
     likely, fix = replaced(CHARGE, BILL)
     assert likely.startswith('"bill" took the place of "charge" and runs a different function')
     assert 'ctx.patched("bill")' in fix
+
+
+def test_branches_that_changed_places_name_their_functions_if_both_are_known() -> None:
+    likely, fix = exchanged(1, "ship", "bill", CHARGE)
+    assert likely == "the branches changed places: branch 1 runs `bill` in place of `ship`"
+    assert 'ctx.patched("charge")' in fix
+    for before, after in (("ship", None), (None, "bill"), (None, None)):
+        assert exchanged(1, before, after, CHARGE)[0] == "the branches changed places"
 
 
 def test_a_call_that_an_edit_changed_is_put_back_or_keeps_its_name() -> None:
