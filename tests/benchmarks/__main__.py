@@ -82,6 +82,9 @@ ROWS = (
 )
 
 
+RECORDING = "recording"
+"""What replay traces cost, which AWS's SDK does not write: lines of its own below the table."""
+
 OTHER = "async_durable"
 OTHER_PYTHON = os.environ.get("ASYNC_DURABLE_EXECUTION_PYTHON")
 OTHER_CASES = ("real_steps", "slow_steps", "replay_1000", "replay_10000")
@@ -102,6 +105,13 @@ def run_case(sdk: str, case: str) -> Figures:
         sys.exit(f"{case} with {sdk} failed:\n{done.stderr}")
     figures: Figures = json.loads(done.stdout.splitlines()[-1])
     return figures
+
+
+def run_recording(*options: str) -> str:
+    """Measure what replay traces cost, in a process of its own. Returns what it prints."""
+    print(f"measuring {RECORDING} …", file=sys.stderr, flush=True)
+    command = [sys.executable, "-m", f"tests.benchmarks.{RECORDING}", *options]
+    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
 
 
 def show(results: dict[str, dict[str, Figures]]) -> None:
@@ -134,11 +144,19 @@ def main() -> None:
     parser.add_argument("case", nargs="*", help="only these cases")
     parser.add_argument("--json", action="store_true", help="print figures, not a table")
     arguments = parser.parse_args()
-    known = list(dict.fromkeys(row.case for row in ROWS))
+    known = [*dict.fromkeys(row.case for row in ROWS), RECORDING]
     if unknown := set(arguments.case) - set(known):
         parser.error(f"no such case: {', '.join(sorted(unknown))}; there are {', '.join(known)}")
-    results = {case: {sdk: run_case(sdk, case) for sdk in _sdks(case)} for case in arguments.case or known}
-    print(json.dumps(results, indent=2)) if arguments.json else show(results)
+    cases = arguments.case or known
+    results = {case: {sdk: run_case(sdk, case) for sdk in _sdks(case)} for case in cases if case != RECORDING}
+    recording = run_recording(*(["--json"] if arguments.json else [])) if RECORDING in cases else None
+    if arguments.json:
+        print(json.dumps({**results, **({RECORDING: json.loads(recording)} if recording else {})}, indent=2))
+        return
+    if results:
+        show(results)
+    if recording:
+        print(f"\n{recording}")
 
 
 if __name__ == "__main__":
