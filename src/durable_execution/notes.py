@@ -68,8 +68,8 @@ class CallNotes(ABC):
         """Note the end of a call, in place of `on_operation_completed`."""
 
     @abstractmethod
-    def note_checkpoint(self, at: datetime) -> None:
-        """Note a checkpoint call, in place of `on_checkpoint_sent`."""
+    def note_checkpoint(self) -> None:
+        """Note a checkpoint call, in place of `on_checkpoint_sent`. The clock is not read for it."""
 
 
 class Noting(ABC):

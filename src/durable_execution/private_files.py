@@ -45,6 +45,15 @@ def open_private(path: str | Path, mode: str, **options: Any) -> Any:
     return open(path, mode, opener=_private, **options)  # the caller closes it
 
 
+def open_private_descriptor(path: str | Path) -> int:
+    """Open a file to read and to append; a new file can be read and written by its owner only. Returns its descriptor.
+
+    Raises:
+        OSError: It cannot be opened.
+    """
+    return _private(str(path), os.O_RDWR | os.O_APPEND | os.O_CREAT | getattr(os, "O_BINARY", 0))
+
+
 def write_private(path: Path, text: str) -> None:
     """Write a text file that only its owner can read.
 

@@ -121,6 +121,7 @@ class Announcer:
             (each, each.note_replayed) for each in self._observers if isinstance(each, ReplayNotes)
         )
         self._replays: list[Replay] = []
+        self._hears_replays = bool(self._replay_noting or self._heard[REPLAYED])
 
     def begin(self, notification: InvocationStarted) -> None:
         """Announce that the invocation has started."""
@@ -136,6 +137,7 @@ class Announcer:
         if self._replays:
             self._pass_replays()
         self._noting, self._replay_noting = dict.fromkeys(NOTED, ()), ()
+        self._hears_replays = bool(self._heard[REPLAYED])
         self.announce("on_invocation_ended", notification)
 
     def announce(self, hook: str, notification: Any) -> None:
@@ -200,7 +202,7 @@ class Announcer:
             replays.append((call, recorded))
             if len(replays) >= MAX_REPLAYS:
                 self._pass_replays()
-        if self._replay_noting or self._heard[REPLAYED]:
+        if self._hears_replays:
             self._replayed_at(self._now(), call, recorded)
 
     def _replayed_at(self, at: datetime, call: Call, recorded: Wire) -> None:
@@ -340,17 +342,16 @@ class Announcer:
         error: BaseException | None = None,
     ) -> None:
         """Announce that a checkpoint call was answered or failed."""
-        if self._noting[CHECKPOINT] or self._heard[CHECKPOINT]:
-            if self._replays:
-                self._pass_replays()
-            at = self._now()
-            for observer, take in self._noting[CHECKPOINT]:
-                try:
-                    take(at)
-                except Exception:  # noqa: BLE001  # an observer's error must not affect the execution
-                    self._log_once(observer, CHECKPOINT)
-            if self._heard[CHECKPOINT]:
-                self.announce(CHECKPOINT, CheckpointSent(self._arn, at, duration_seconds, updates, size_bytes, error))
+        if self._replays:
+            self._pass_replays()
+        for observer, take in self._noting[CHECKPOINT]:
+            try:
+                take()
+            except Exception:  # noqa: BLE001  # an observer's error must not affect the execution
+                self._log_once(observer, CHECKPOINT)
+        if self._heard[CHECKPOINT]:
+            sent = CheckpointSent(self._arn, self._now(), duration_seconds, updates, size_bytes, error)
+            self.announce(CHECKPOINT, sent)
 
     def note_recorded(self, operations: Iterable[str]) -> None:
         """Keep which operations were recorded when the invocation started, if an observer will ask for it."""

@@ -1,7 +1,6 @@
 """The parts of a trace's lines, as text."""
 
 import inspect
-from collections.abc import Mapping
 from datetime import datetime
 from functools import lru_cache
 from hashlib import blake2b
@@ -28,17 +27,21 @@ Attempt = tuple[int, datetime, datetime, str, ErrorObject | None, int | None]
 End = tuple[datetime, str, int | None, str | None, ErrorObject | None]
 
 
+StaticPlace = tuple[CallSite | None, Any, str | None, tuple[Any, ...], str]
+"""Call site, function (if nothing but its module refers to what it uses), handler's file, the rest, and the text."""
+
+
 class Statics:
     """Texts that calls from the same place share, kept across the invocations of a recorder.
 
     Attributes:
         texts: The texts.
-        by_place: The same, with the rest of what they describe, by the call site's id and the name.
+        by_place: The same by the call site's id, name and subtype, with the rest of what they describe.
     """
 
     def __init__(self) -> None:
         self.texts: dict[StaticKey, str] = {}
-        self.by_place: dict[tuple[int, str | None], tuple[tuple[Any, ...], str]] = {}
+        self.by_place: dict[tuple[int, str | None, str], StaticPlace] = {}
 
     def add(self, key: StaticKey, members: str) -> None:
         """Keep a text."""
@@ -48,42 +51,16 @@ class Statics:
         self.texts[key] = members
 
 
-class CallLine:
-    """The line of a call that is not flushed yet. Its text is made then, so that nothing waits for it while the call runs.
+CallLine = list[Any]
+"""The line of a call that is not flushed yet. Its text is made then, so that nothing waits for it while the call runs.
 
-    Attributes:
-        seq: Number of the call.
-        call: The call.
-        at: When it was made.
-        happened: What happened to it; `pending` becomes `executed` once it has ended.
-        status: Its status, until it has ended.
-        given: Members about what the call was given, as text: values may change while it runs.
-        details: The recorded details that answered it.
-        attempts: Number, start, end, outcome, error and delay of each attempt.
-        ended: Time, status, attempt, result and error of its end.
-    """
+It has the number of the call; the call; when it was made; what happened to it, where `pending` becomes `executed` once it has ended; its
+status, until it has ended; members about what the call was given, as text, because values may change while it runs; the recorded
+details that answered it; its attempts, and its end. Each of the last three may be None. It is a list because making an object of a class
+takes five times as long, for each call.
+"""
 
-    __slots__ = ("at", "attempts", "call", "details", "ended", "given", "happened", "seq", "status")
-
-    def __init__(
-        self,
-        seq: int,
-        call: RuntimeCall | OperationCall,
-        at: datetime,
-        happened: str,
-        status: str,
-        given: str,
-        details: Mapping[str, Any] | None,
-    ) -> None:
-        self.seq = seq
-        self.call = call
-        self.at = at
-        self.happened = happened
-        self.status = status
-        self.given = given
-        self.details = details
-        self.attempts: list[Attempt] | None = None
-        self.ended: End | None = None
+ATTEMPTS, ENDED = 7, 8
 
 
 def run_text(run: ReplayRun | SiblingRuns) -> str:

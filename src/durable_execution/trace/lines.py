@@ -20,6 +20,8 @@ from durable_execution.protocol.operation import DETAILS_MEMBER
 from durable_execution.redaction import Redaction
 from durable_execution.trace.arguments import Digests
 from durable_execution.trace.call_text import (
+    ATTEMPTS,
+    ENDED,
     Attempt,
     CallLine,
     End,
@@ -33,7 +35,7 @@ from durable_execution.trace.call_text import (
     run_text,
 )
 from durable_execution.trace.local_variables import locals_at
-from durable_execution.trace.repeats import BATCH, CONTEXT, TAIL, Identities, Repeats, RuntimeCall
+from durable_execution.trace.repeats import BATCH, CONTEXT, TAIL, Identities, Repeats, RuntimeCall, kept
 from durable_execution.trace.schema import SCHEMA, VERSION
 from durable_execution.trace.sinks import TraceWriter, in_one_line
 from durable_execution.trace.virtual_contexts import HeldContext, VirtualContexts
@@ -82,7 +84,8 @@ class TraceSession(CallNotes):
         identities: Identities,
     ) -> None:
         self.writer = writer
-        self._started_at = self._flushed = self._last_moment = started_at
+        self._started_at = self._latest = self._last_moment = started_at
+        self._flush_due = started_at + FLUSH_EVERY
         self._last_offset = "0.000000"
         self._payloads = payloads
         self._has_locals, self._has_sources = has_locals, has_sources
@@ -129,7 +132,7 @@ class TraceSession(CallNotes):
 
     def note_started(self, call: AnyCall, at: datetime, status: str, is_replayed: bool) -> None:
         """Write a call that has not ended; nothing changed since an earlier invocation started it if it only waits."""
-        repeats = self._repeats
+        repeats, self._latest = self._repeats, at
         if not (is_replayed or call.type == CONTEXT or self._virtual.held or repeats.calls or repeats.condensed_count):
             self._write_call(call, at, PENDING, status)  # a new call after new ones, as a rule
             return
@@ -141,7 +144,8 @@ class TraceSession(CallNotes):
         if is_replayed:
             self._prove(call.context_id, call.position)
         if is_replayed and call.id not in self._updated and only_waits(call.type, status):
-            self._collect(call, None, at)
+            repeats.calls.append((call, None))
+            self._condense(at)
         else:
             self.call(call, at, PENDING, status)
 
@@ -153,7 +157,8 @@ class TraceSession(CallNotes):
         if self._virtual.unproven:
             self._prove(call.context_id, call.position)
         self._replayed_at = at
-        self._collect(call, recorded, at)
+        self._repeats.calls.append((call, recorded))
+        self._condense(at)
 
     def note_replays(self, replays: Sequence[Replay], at: datetime) -> None:
         """Note calls that were answered from the record."""
@@ -164,10 +169,6 @@ class TraceSession(CallNotes):
             self._replayed_at = at
             self._repeats.calls += replays
             self._condense(at)
-
-    def _collect(self, call: AnyCall, recorded: Mapping[str, Any] | None, at: datetime) -> None:
-        self._repeats.calls.append((call, recorded))
-        self._condense(at)
 
     def _condense(self, at: datetime) -> None:
         if len(self._repeats.calls) >= BATCH:
@@ -232,7 +233,8 @@ class TraceSession(CallNotes):
     ) -> int:
         self._seq = seq = self._seq + 1
         self._seqs[call.id] = seq
-        line = CallLine(seq, call, at, happened, status, self._given_to(call), details)
+        is_plain = call.function.__class__ is FunctionType and not (call.items or self._has_locals)
+        line = [seq, call, at, happened, status, "" if is_plain else self._given_to(call), details, None, None]
         self._lines.append(line)
         if happened == PENDING:
             self._open[call.id] = line
@@ -268,13 +270,14 @@ class TraceSession(CallNotes):
             if line is None:
                 self._lines.append(f'{{"record":"ended","seq":{seq}{self._end_text(ended)}}}\n')
                 return
-        line.ended = ended
+        line[ENDED] = ended
 
     def note_attempt_ended(
         self, call: AnyCall, attempt: int, started_at: datetime, at: datetime, outcome: str, error: ErrorObject | None, delay: int | None
     ) -> None:  # fmt: skip
         """Write one attempt of a step."""
         made = attempt, started_at, at, outcome, error, delay
+        self._latest = at
         line = self._open.get(call.id)
         if line is None:
             seq = self._seq_of(call, at)
@@ -282,10 +285,10 @@ class TraceSession(CallNotes):
             if line is None:
                 self._lines.append(f'{{"record":"attempt","seq":{seq},{self._attempt_text(made)[1:]}\n')
                 return
-        if line.attempts is None:
-            line.attempts = [made]
+        if line[ATTEMPTS] is None:
+            line[ATTEMPTS] = [made]
         else:
-            line.attempts.append(made)
+            line[ATTEMPTS].append(made)
 
     def diverged(self, notification: Diverged) -> None:
         """Write a divergence and flush it immediately."""
@@ -327,16 +330,16 @@ class TraceSession(CallNotes):
         }
         self._lines += source_lines(self._source_file, files, self._redaction)
 
-    def note_checkpoint(self, at: datetime) -> None:
-        """Flush if there are many lines, or if the last flush was long ago."""
-        if len(self._lines) >= FLUSH_LINES or at - self._flushed >= FLUSH_EVERY:
-            self.flush(at)
+    def note_checkpoint(self) -> None:
+        """Flush if there are many lines, or if the last flush was long before the last note."""
+        if len(self._lines) >= FLUSH_LINES or self._latest >= self._flush_due:
+            self.flush(self._latest)
 
     def flush(self, at: datetime) -> None:
         """Pass all lines to the writer."""
         text_of = self._text_of
         lines = "".join([line if line.__class__ is str else text_of(line) for line in self._lines])  # type: ignore[arg-type]
-        self._lines, self._open, self._flushed = [], {}, at
+        self._lines, self._open, self._flush_due = [], {}, at + FLUSH_EVERY
         if lines:
             self._act(lambda writer: writer.append(lines))
 
@@ -357,14 +360,15 @@ class TraceSession(CallNotes):
         return self._seqs.get(call.id) or self.call(call, at, PENDING, OperationStatus.STARTED)
 
     def _text_of(self, line: CallLine) -> str:
-        call, ended, attempts, context_id = line.call, line.ended, line.attempts, line.call.context_id
+        seq, call, made_at, happened, status, given, details, attempts, ended = line
+        context_id = call.context_id
         if ended is not None and attempts is not None and call.type == STEP and not self._payloads:
-            found = self._finished_step(line, attempts, ended)
+            found = self._finished_step(line, context_id)
             if found is not None:
                 return found
         found = (
-            f'{{"record":"call","seq":{line.seq},"id":"{call.id}","path":{text(call.path)},"position":{call.position}'
-            f',"at":{self._offset(line.at)}{self._static_of(call)}{line.given}'
+            f'{{"record":"call","seq":{seq},"id":"{call.id}","path":{text(call.path)},"position":{call.position}'
+            f',"at":{self._offset(made_at)}{self._static_of(call)}{given}'
         )
         if context_id is not None:
             found += place_text(call)
@@ -374,25 +378,25 @@ class TraceSession(CallNotes):
             found += self._payload("input", call.input)
         if call.is_virtual:
             found += ',"is_virtual":true'
-        if line.details is not None:
-            found += self._answer(line.details)
+        if details is not None:
+            found += self._answer(details)
         if attempts is not None:  # before the end, because an attempt often starts and ends at the moments of the call
             found += f',"attempts":[{",".join(map(self._attempt_text, attempts))}]'
         if ended is not None:
             return f'{found},"happened":"executed"{self._end_text(ended)}}}\n'
-        return f'{found},"happened":"{line.happened}","status":"{line.status}"}}\n'
+        return f'{found},"happened":"{happened}","status":"{status}"}}\n'
 
-    def _finished_step(self, line: CallLine, attempts: Sequence[Attempt], ended: End) -> str | None:
+    def _finished_step(self, line: CallLine, context_id: str | None) -> str | None:
         """Return what `_text_of` does for most calls: new steps that succeeded at once. None for others."""
-        call, (at, status, attempt, result, error) = line.call, ended
+        seq, call, made_at, _, _, given, _, attempts, (at, status, attempt, result, error) = line
         number, started_at, stopped_at, outcome, failure, _ = attempts[0]
-        if attempts[1:] or failure is not None or error is not None or result is None or started_at is not line.at:
+        if len(attempts) > 1 or failure is not None or error is not None or result is None or started_at is not made_at:
             return None
-        start, place = self._started_at, place_text(call) if call.context_id is not None else ""
+        start, place = self._started_at, place_text(call) if context_id is not None else ""
         began = "%.6f" % (started_at - start).total_seconds()  # noqa: UP031  # faster
         return (
-            f'{{"record":"call","seq":{line.seq},"id":"{call.id}","path":{text(call.path)},"position":{call.position},'
-            f'"at":{began}{self._static_of(call)}{line.given}{place},"attempts":[{{"number":{number},"started":{began},'
+            f'{{"record":"call","seq":{seq},"id":"{call.id}","path":{text(call.path)},"position":{call.position},'
+            f'"at":{began}{self._static_of(call)}{given}{place},"attempts":[{{"number":{number},"started":{began},'
             f'"ended":{"%.6f" % (stopped_at - start).total_seconds()},"outcome":"{outcome}"}}],'  # noqa: UP031
             f'"happened":"executed","status":"{status}","ended":{"%.6f" % (at - start).total_seconds()},'  # noqa: UP031
             f'"attempt":{attempt},"result_size":{len(result)},"result_digest":"{self._digest_of(result)}"}}\n'
@@ -424,12 +428,15 @@ class TraceSession(CallNotes):
         """Return the members that every call from the same place shares."""
         if isinstance(call, OperationCall):
             return self._described(call)
-        site, (code, function) = call.site, call.code_and_name
-        place, facts = (id(site), call.name), (site, code, function, call.type, call.subtype, self._source_file)
+        site, function, file = call.site, call.function, self._source_file
+        place = id(site), call.name, call.subtype
         known = self._statics.by_place.get(place)
-        if known is None or known[0] != facts:
-            known = self._statics.by_place[place] = facts, self._described(call.info())
-        return known[1]
+        if known is not None and known[0] is site and known[1] is function and known[2] is file:
+            return known[4]
+        facts = site, call.code_and_name, call.type, call.subtype, file
+        if known is None or known[3] != facts:
+            known = self._statics.by_place[place] = site, kept(function), file, facts, self._described(call.info())
+        return known[4]
 
     def _described(self, call: OperationCall) -> str:
         key = call.type, call.subtype, call.name, call.call_site, call.body, call.function, self._source_file
@@ -482,12 +489,11 @@ class TraceSession(CallNotes):
         return f"{described}{member_text(member, self._redaction.payload(payload))}" if self._payloads else described
 
     def _digest_of(self, payload: str) -> str:
-        digests = self._digests
-        found = digests.get(payload)
+        found = self._digests.get(payload)
         if found is None:
             found = digest_of(payload)
             if len(payload) <= DIGEST_CACHED_UP_TO:
-                if len(digests) >= MAX_DIGESTS:
-                    digests.clear()
-                digests[payload] = found
+                if len(self._digests) >= MAX_DIGESTS:
+                    self._digests.clear()
+                self._digests[payload] = found
         return found

@@ -148,7 +148,7 @@ class TraceRecorder(Observer, Noting):
         """Pass lines to the sink if enough have collected."""
         session = self._thread.session
         if session is not None:
-            session.note_checkpoint(notification.at)
+            session.note_checkpoint()
 
     def on_diverged(self, notification: Diverged) -> None:
         """Write a divergence and flush it immediately."""

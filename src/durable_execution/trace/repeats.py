@@ -1,6 +1,7 @@
 """Collects the calls that an invocation repeats without a change, until they are written as runs."""
 
 from collections.abc import Callable, Mapping, Sequence
+from types import FunctionType
 from typing import Any, Protocol
 
 from durable_execution.observers import CallSite, OperationCall
@@ -25,6 +26,8 @@ MAX_INPUT = 256
 """Characters of the input of a call that is kept across invocations."""
 
 CONTEXT = "CONTEXT"
+UNKEPT = object()
+"""In place of a function that may hold values of the user."""
 
 
 class RuntimeCall(Protocol):
@@ -71,6 +74,9 @@ class RuntimeCall(Protocol):
 Repeat = tuple[RuntimeCall | OperationCall, Mapping[str, Any] | None]
 """A call that was answered as before, and the recorded operation that answered it (None while that has not ended)."""
 
+AnyRepeat = tuple[Any, Mapping[str, Any] | None]
+"""The same where the class is compared, which takes less time than `isinstance` and which type checkers do not follow."""
+
 
 class Condensed:
     """Calls at consecutive positions of a context, without what only lines of their own show.
@@ -94,30 +100,48 @@ class Identities:
     def __init__(self) -> None:
         self._of_code: dict[tuple[Any, ...], tuple[Any, CallSite | None, str]] = {}
         self._configurations: dict[tuple[Any, ...], str] = {}
-        self._keys: dict[str, tuple[tuple[Any, ...], str]] = {}
+        self._keys: dict[str, tuple[Any, ...]] = {}
         self._digests: dict[tuple[str | None, int], tuple[Sequence[str], str]] = {}
 
-    def keys_of(self, calls: Sequence[Repeat], digest_of: Callable[[str], str]) -> list[str]:
+    def keys_of(self, calls: Sequence[AnyRepeat], digest_of: Callable[[str], str]) -> list[str]:
         """Return what a digest covers of each call.
 
         Most calls are as they were in the previous invocation: to see that takes less time than to work it out again. An id stands
         for a position in a context.
         """
-        find, keys = self._keys.get, []
+        find = self._keys.get
+        keys: list[str] = []
+        add = keys.append
         for call, _ in calls:
-            if isinstance(call, OperationCall):
-                keys.append(self._key_of(call, digest_of))
+            if call.__class__ is OperationCall:
+                add(self._key_of(call, digest_of))
                 continue
-            code, function = call.code_and_name
-            facts = call.site, call.name, call.type, call.subtype, call.configuration, call.input, code, function
             known = find(call.id)
-            if known is None or known[0] != facts:
-                known = facts, self._key_of(call, digest_of)
-                if call.input is None or len(call.input) <= MAX_INPUT:
-                    _bound(self._keys)
-                    self._keys[call.id] = known
-            keys.append(known[1])
+            if known is not None:
+                key, site, name, type_, subtype, configuration, given, function, code = known
+                if (
+                    (site is call.site or site == call.site)
+                    and name == call.name
+                    and subtype == call.subtype
+                    and type_ == call.type
+                    and configuration == call.configuration
+                    and given == call.input
+                    and (function is call.function or code == call.code_and_name)
+                ):
+                    add(key)
+                    continue
+            add(self._new_key(call, digest_of))
         return keys
+
+    def _new_key(self, call: RuntimeCall, digest_of: Callable[[str], str]) -> str:
+        """Work out what a digest covers of a call, and keep it."""
+        key, function, given = self._key_of(call, digest_of), call.function, call.input
+        if given is None or len(given) <= MAX_INPUT:
+            _bound(self._keys)
+            facts = call.site, call.name, call.type, call.subtype, call.configuration, given
+            known = key, *facts, kept(function), call.code_and_name
+            self._keys[call.id] = known
+        return key
 
     def _key_of(self, call: RuntimeCall | OperationCall, digest_of: Callable[[str], str]) -> str:
         given = call.input
@@ -248,12 +272,13 @@ class Repeats:
                 return place
         return 0
 
-    def _condense(self, calls: Sequence[Repeat], into: list[Condensed]) -> list[Condensed]:
+    def _condense(self, calls: Sequence[AnyRepeat], into: list[Condensed]) -> list[Condensed]:
         """Append calls to a list of condensed ones, and return the list."""
         last = into[-1] if into else None
+        following = last.first + len(last.keys) if last is not None else 0
         scope = None
         for (call, recorded), key in zip(calls, self._identities.keys_of(calls, self._digest_of), strict=True):
-            if isinstance(call, OperationCall):
+            if call.__class__ is OperationCall:
                 self._note_origin(call)
                 is_here = last is not None and call.context_id == last.context_id
             else:
@@ -262,15 +287,12 @@ class Repeats:
                     scope = call.scope
                     self._note_origins(scope)
                     is_here = last is not None and call.context_id == last.context_id
-            if (
-                is_here
-                and last is not None
-                and call.position == last.first + len(last.keys)
-                and (recorded is None) is last.is_open
-            ):
+            if is_here and last is not None and call.position == following and (recorded is None) is last.is_open:
                 last.keys.append(key)
+                following += 1
             else:
                 last = Condensed(call.context_id, recorded is None, call.position, [key])
+                following = call.position + 1
                 into.append(last)
         return into
 
@@ -299,6 +321,14 @@ def source_of(call: RuntimeCall | OperationCall) -> tuple[CallSite | None, Any, 
 def identity_of(call: OperationCall) -> Identity:
     """Return what a call shares with all calls from the same place."""
     return call.type, call.subtype, call.name, call.call_site, call.function, call.body
+
+
+def kept(function: Any) -> Any:
+    """Return a function that may be kept across invocations, and something else for one that may hold values of the user."""
+    if function is None:
+        return None
+    is_plain = function.__class__ is FunctionType and not function.__dict__ and function.__closure__ is None
+    return function if is_plain and function.__defaults__ is None and function.__kwdefaults__ is None else UNKEPT
 
 
 def _bound(known: dict[Any, Any]) -> None:

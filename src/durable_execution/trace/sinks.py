@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from durable_execution.clock import SystemClock
-from durable_execution.private_files import make_private_directory, open_private
+from durable_execution.private_files import make_private_directory, open_private_descriptor
 from durable_execution.protocol import ExecutionArn
 
 BUDGET_SECONDS = 1.0
@@ -115,14 +115,12 @@ class DirectorySink:
         """Open the execution's file. If a crash left an unfinished line, end that line first."""
         path = self.path_of(execution_arn)
         try:
-            opened = open_private(path, "ab+", buffering=0)
+            writer = _FileWriter(open_private_descriptor(path))
         except FileNotFoundError:
             make_private_directory(self.directory)
-            opened = open_private(path, "ab+", buffering=0)
-        with opened as file:
-            if _ends_in_mid_line(file):
-                file.write(b"\n")
-            return _FileWriter(os.dup(file.fileno()))
+            writer = _FileWriter(open_private_descriptor(path))
+        writer.end_line()
+        return writer
 
     def path_of(self, execution_arn: str) -> Path:
         """Return the path of an execution's trace file."""
@@ -134,6 +132,13 @@ class _FileWriter:
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
+
+    def end_line(self) -> None:
+        """End the last line, if a crash left it unfinished."""
+        if os.lseek(self._descriptor, 0, os.SEEK_END):
+            os.lseek(self._descriptor, -1, os.SEEK_END)
+            if os.read(self._descriptor, 1) != b"\n":
+                os.write(self._descriptor, b"\n")
 
     def append(self, lines: str) -> None:
         os.write(self._descriptor, lines.encode())
@@ -253,13 +258,6 @@ def trace_file_name(execution_arn: str) -> str:
 
 def _safe(text: str) -> str:
     return re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip(".-")[:MAX_NAME] or "execution"
-
-
-def _ends_in_mid_line(file: Any) -> bool:
-    if file.seek(0, os.SEEK_END) == 0:
-        return False
-    file.seek(-1, os.SEEK_END)
-    return bool(file.read(1) != b"\n")
 
 
 def in_one_line(error: Exception) -> str:

@@ -242,8 +242,8 @@ class Notes(CallNotes):
     ) -> None:
         self.taken.append(("completed", call, at, status, result, error, attempt, is_replayed))
 
-    def note_checkpoint(self, at: Any) -> None:
-        self.taken.append(("checkpoint", at))
+    def note_checkpoint(self) -> None:
+        self.taken.append(("checkpoint",))
 
 
 class WithNotes(Recording, Noting):
@@ -308,6 +308,23 @@ def test_who_takes_notes_gets_no_notification_of_the_same() -> None:
     ]  # fmt: skip
     announcer.attempt_started(call, 1, is_replayed=False)
     assert noting.hooks == ["on_attempt_started"], "what there are no notes of is announced as usual"
+
+
+def test_the_clock_is_not_read_for_a_note_of_a_checkpoint() -> None:
+    class Counting(FixedClock):
+        reads = 0
+
+        def now(self) -> datetime:
+            self.reads += 1
+            return super().now()
+
+    clock, noting = Counting(), WithNotes()
+    announcer = Announcer([noting], clock=clock, execution_arn="arn")
+    announcer.begin(cast("Any", None))
+    announcer.checkpoint_sent([], 0, 0.0)
+    assert noting.own is not None
+    assert noting.own.taken == [("checkpoint",)]
+    assert clock.reads == 0
 
 
 def test_notes_are_taken_until_the_end_of_the_invocation() -> None:

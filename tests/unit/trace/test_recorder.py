@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -23,6 +23,8 @@ from durable_execution.trace import MemorySink, Redaction, TraceRecorder, read_t
 from durable_execution.trace.reader import LINES
 from durable_execution.trace.schema import InvocationTrace
 from durable_execution.trace.sinks import TraceWriter
+from tests.unit.fake_clock import FixedClock
+from tests.unit.fake_service import FakeService, invoke
 
 NO_JITTER = exponential_backoff(max_attempts=3, initial_delay=timedelta(seconds=1), jitter=Jitter.NONE)
 
@@ -243,6 +245,26 @@ def test_lines_reach_the_sink_while_the_invocation_runs() -> None:
     assert seen[0] == 1
     assert len(seen) > 5
     assert 202 <= sum(seen) < 230
+
+
+def test_a_checkpoint_long_after_the_last_flush_flushes(sink: MemorySink) -> None:
+    clock = FixedClock()
+    lines: list[int] = []
+
+    def body(seconds: float) -> Callable[[StepContext], None]:
+        return lambda _: seconds_pass(seconds)
+
+    def seconds_pass(seconds: float) -> None:
+        lines.append(sum(text.count("\n") for text in sink.texts.values()))
+        clock.advance(timedelta(seconds=seconds))
+
+    @durable_execution
+    async def slow(event: Any, ctx: DurableContext) -> None:
+        for seconds in (0.1, 0.1, 0.1, 0.0):
+            await ctx.step(body(seconds), name="work")
+
+    invoke(slow, FakeService(), observers=[TraceRecorder(sink)], clock=clock)
+    assert lines == [1, 1, 1, 4], "the checkpoint after the third step is 300 ms after the header"
 
 
 def test_a_call_that_is_handed_on_before_its_end_is_completed_by_later_lines(sink: MemorySink) -> None:
