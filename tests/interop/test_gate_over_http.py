@@ -11,6 +11,7 @@ import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
 from durable_debugger.cli.entry import main
+from durable_execution.errors import ServiceError
 from durable_execution.local import EngineLimits, LocalEngine
 from durable_execution.local.lambda_client import LocalLambdaClient
 from durable_execution.local.rules.api_errors import invalid
@@ -172,6 +173,25 @@ def test_an_execution_that_is_gone_before_it_is_read_does_not_stop_the_others(de
     assert sum(one.is_same for one in found) == COUNT - 1
     unread = next(one for one in found if one.verdict == "unreadable")
     assert "GetDurableExecutionHistory" in (unread.error or "")
+
+
+def test_a_document_says_that_it_is_partial_where_a_history_could_not_be_read(
+    deployed: Deployed, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    handler = deployed.version("same")
+    assert deployed.gate(handler, "--json") == 0
+    assert json.loads(capsys.readouterr().out)["is_partial"] is False
+    read = deployed.engine.client.get_durable_execution_history
+
+    def denied(**options: Any) -> Any:
+        if options["DurableExecutionArn"] == deployed.arns[1]:
+            raise ServiceError("AccessDeniedException", "not this one", status=403)
+        return read(**options)
+
+    monkeypatch.setattr(deployed.engine.client, "get_durable_execution_history", denied)
+    assert deployed.gate(handler, "--json") == 3
+    document = json.loads(capsys.readouterr().out)
+    assert (document["summary"]["unreadable"], document["is_partial"]) == (1, True)
 
 
 def test_a_history_is_read_page_by_page(deployed: Deployed) -> None:

@@ -261,7 +261,8 @@ def _print(
     if arguments.format == "json":
         document = json.loads(text)
         document["exit_code"] = code
-        document["is_partial"] |= acts.is_interrupted or acts.problem is not None
+        is_unread = any(report.verdict is Verdict.UNREADABLE for report in reports)
+        document["is_partial"] |= is_unread or acts.is_interrupted or acts.problem is not None
         document["gate"] = {
             "at_risk": [one.arn for one in checked if one.exposure is Exposure.AT_RISK],
             "unknown": [one.arn for one in checked if one.exposure is Exposure.UNKNOWN],
