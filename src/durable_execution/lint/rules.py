@@ -96,6 +96,10 @@ class Rule:
         return f"docs/reference/lint/{self.code}.md"
 
 
+PAGES = "https://github.com/durable-execution/durable-execution-sdk/blob/main"
+"""Where the documentation is."""
+
+
 def _rules(*rules: Rule) -> dict[str, Rule]:
     return {rule.code: rule for rule in rules}
 
@@ -254,7 +258,13 @@ def to_github(findings: Sequence[LintFinding]) -> str:
 def to_sarif(findings: Sequence[LintFinding]) -> str:
     """Write one run with one result per finding."""
     rules = [
-        {"id": rule.code, "name": rule.name, "shortDescription": {"text": rule.name}, "help": {"text": rule.fix}}
+        {
+            "id": rule.code,
+            "name": rule.name,
+            "shortDescription": {"text": rule.name},
+            "help": {"text": rule.fix},
+            "helpUri": f"{PAGES}/{rule.page}",
+        }
         for rule in RULES.values()
     ]
     results = [

@@ -55,7 +55,11 @@ def test_findings_are_json_sarif_and_annotations(risky: Path, capsys: pytest.Cap
     assert told["exit_code"] == 1
     assert told["findings"][0]["line"] == 8
     assert main(["lint", "--format", "sarif", str(risky)]) == 1
-    assert json.loads(capsys.readouterr().out)["runs"][0]["results"][0]["ruleId"] == "DUR101"
+    (written,) = json.loads(capsys.readouterr().out)["runs"]
+    assert written["results"][0]["ruleId"] == "DUR101"
+    assert {rule["helpUri"].partition("/blob/main/")[2] for rule in written["tool"]["driver"]["rules"]} == {
+        rule.page for rule in RULES.values()
+    }
     assert main(["lint", "--format", "github", str(risky)]) == 1
     assert capsys.readouterr().out.startswith("::warning file=")
 
