@@ -4,6 +4,7 @@ import ctypes
 import os
 import re
 import sys
+import threading
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -25,6 +26,12 @@ def loop() -> None:
 
 def loop_in_c() -> None:
     re.match(r"(a+)+$", "a" * 40 + "b")
+
+
+def wait_for_itself() -> None:
+    lock = threading.Lock()
+    lock.acquire()
+    lock.acquire()
 
 
 def recurse() -> None:
@@ -49,6 +56,7 @@ ACTS: dict[str, Callable[[], Any]] = {
     "read null": lambda: ctypes.string_at(0),
     "loop": loop,
     "loop in C": loop_in_c,
+    "wait for itself": wait_for_itself,
     "recurse": recurse,
     "allocate": lambda: bytearray(2 << 30),
     "forge": forge,

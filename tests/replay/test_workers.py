@@ -95,13 +95,16 @@ def test_what_becomes_of_the_process_is_the_verdict(
 
 
 @pytest.mark.parametrize("name", ["flow", "blocking_flow"])
-@pytest.mark.parametrize(("what", "verdict"), [("loop", Verdict.STUCK), ("loop in C", Verdict.HUNG)])
+@pytest.mark.parametrize(
+    ("what", "verdict"), [("loop", Verdict.STUCK), ("wait for itself", Verdict.STUCK), ("loop in C", Verdict.HUNG)]
+)
 def test_a_loop_ends_with_its_line(recording: RecordedExecution, name: str, what: str, verdict: Verdict) -> None:
     grace = 5.0 if verdict is Verdict.STUCK else 0.5
     (report,) = replayed([doing(recording, what)], name, seconds=0.3, grace=grace, jobs=1)
     assert report.verdict is verdict, report.error
     assert "misbehaving.py:" in (report.error or "")
     assert "within 0.3 s" in (report.error or "")
+    assert not any("environment variables" in note for note in report.notes)  # a replay hides credentials itself
 
 
 def test_other_recordings_are_replayed_all_the_same(recording: RecordedExecution) -> None:

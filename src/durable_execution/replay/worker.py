@@ -47,7 +47,7 @@ from durable_execution.replay.replayer import Replayer
 from durable_execution.replay.report import ReplayReport, Verdict
 from durable_execution.replay.run import UnknownHandlerError, UnusableHandlerError
 from durable_execution.replay.sandbox import Sandbox
-from durable_execution.replay.substitutes import variables_read
+from durable_execution.replay.substitutes import REPLACED, variables_read
 from durable_execution.replay.surroundings import seed_random, shift_clock
 from durable_execution.replay.suspects import THREAD_ENTRIES, Suspect, user_modules
 
@@ -330,7 +330,8 @@ class _Surroundings:
         if _directory() != self._directory:
             found.append(f"the code changed the working directory to {_directory()}; other recordings do not see that")
         now = dict(os.environ)
-        names = sorted(name for name in {*now, *self._environment} if now.get(name) != self._environment.get(name))
+        different = (name for name in {*now, *self._environment} if now.get(name) != self._environment.get(name))
+        names = sorted(name for name in different if name not in REPLACED or now.get(name) != REPLACED[name])
         if names:
             found.append(
                 f"the code changed environment variables ({', '.join(names)}); other recordings do not see that"
