@@ -35,6 +35,18 @@ def name_of_last():
 """
 
 HARMLESS = {
+    "a context variable": (
+        "import contextvars; TENANT = contextvars.ContextVar('tenant'); TENANT.set('acme')",
+        "assert TENANT.get() == 'acme'",
+    ),
+    "the precision of decimals": (
+        "import decimal; decimal.getcontext().prec = 4",
+        "assert str(decimal.Decimal(1) / 3) == '0.3333'",
+    ),
+    "a database of the thread of the import": (
+        "import sqlite3; DATABASE = sqlite3.connect(':memory:')",
+        "assert DATABASE.execute('select 7').fetchone() == (7,)",
+    ),
     "a loop of its own": (
         "LOOP = asyncio.new_event_loop()",
         "assert LOOP.run_until_complete(asyncio.to_thread(lambda: 5)) == 5",

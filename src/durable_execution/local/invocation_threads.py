@@ -13,6 +13,7 @@ from durable_execution.clock import SystemClock
 from durable_execution.local.hosts import Answer, Failure, Missing, Outcome
 from durable_execution.local.invocations import Assignment
 from durable_execution.protocol import ErrorObject
+from durable_execution.runtime.module_context import context_of_modules
 
 GRACE_SECONDS = 10
 """How much later than at its time-out an invocation is given up whose host ends it at the time-out."""
@@ -56,6 +57,7 @@ class Workers:
         self._idle = 0
         self._work: queue.SimpleQueue[Assignment | None] = queue.SimpleQueue()
         self._here = threading.local()
+        self._context = context_of_modules()
 
     @property
     def running(self) -> int:
@@ -81,7 +83,8 @@ class Workers:
                 self._idle -= 1
         if needs_thread:
             name = f"durable-invocation-{self._threads}"
-            threading.Thread(target=self._work_forever, name=name, daemon=True).start()
+            run = self._context.copy().run
+            threading.Thread(target=run, args=(self._work_forever,), name=name, daemon=True).start()
         self._work.put(assignment)
 
     def seconds_left(self) -> float | None:

@@ -1,7 +1,6 @@
 """The thread that runs a replay, and how it is stopped when the handler does not finish."""
 
 import asyncio
-import contextvars
 import ctypes
 import gc
 import sys
@@ -11,6 +10,7 @@ from types import FrameType
 from typing import Any
 
 from durable_execution.replay.suspects import Owner, owner_of_frame, user_stack
+from durable_execution.runtime.module_context import context_of_modules
 
 _raise_in_thread = ctypes.pythonapi.PyThreadState_SetAsyncExc
 """Looked up when this module is imported: later, an isolated process refuses to look up C functions."""
@@ -28,7 +28,7 @@ class ReplayTimeoutError(SystemExit):
 
 
 class ReplayThread:
-    """Runs a replay in its own thread, with an empty context, and stops it at the time limit.
+    """Runs a replay in its own thread, with the context of the import, and stops it at the time limit.
 
     Args:
         work: The function to run.
@@ -44,8 +44,9 @@ class ReplayThread:
         self._before = frozenset(
             thread.ident for thread in threading.enumerate()
         )  # threads that do not belong to this replay
-        context = contextvars.Context()
-        self._thread = threading.Thread(target=context.run, args=(self._run,), name="durable-replay", daemon=True)
+        self._thread = threading.Thread(
+            target=context_of_modules().run, args=(self._run,), name="durable-replay", daemon=True
+        )
 
     def run(self, seconds: float) -> tuple[bool, str | None]:
         """Run the replay.
