@@ -388,6 +388,13 @@ def variable(key: str) -> str:
     return os.environ.get("SHOP_NAME", key)  # CAUSE
 
 
+def listing_beside_an_id(key: str) -> str:
+    ident = uuid.uuid4().hex
+    names = os.listdir(os.path.dirname(__file__))  # CAUSE  # noqa: PTH120, PTH208  # a call that a user writes
+    found = [ident, names]
+    return f"{key}{len(found[1])}"
+
+
 OBSERVED: dict[str, Callable[[str], str]] = {
     one.__name__: one
     for one in (
@@ -401,6 +408,7 @@ OBSERVED: dict[str, Callable[[str], str]] = {
         line_number,
         joined_keys,
         variable,
+        listing_beside_an_id,
     )
 }
 

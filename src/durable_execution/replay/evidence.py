@@ -35,6 +35,9 @@ NEVER_OBSERVED = frozenset({Source.GENERATOR, Source.STATE, Source.IMPORT, Sourc
 CHANCE = frozenset({Source.CLOCK, Source.RANDOM, Source.UUID})
 """Sources that differ in every replay, even where they decide nothing."""
 
+IN_EVERY_REPLAY = frozenset({Source.RANDOM, Source.UUID})
+"""Sources that differ between two replays in one process, too."""
+
 OF_PROCESSES = frozenset({Source.ORDER, Source.HASH, Source.ZONE, Source.LOCALE})
 """Sources that differ between processes, also at the same time."""
 
@@ -190,8 +193,8 @@ class CauseSearch:
     def _depends_on(self, operation_id: str, target: Divergence) -> Cause | None:
         """Return the nearest source that the call depends on, or the nearest value that is older than the replay."""
         found = self._followed(lambda lines: Dependences.of_call(lines, operation_id)).origins
-        for origin, decision in found:
-            cause = self._observed(origin, decision)
+        for is_chance, (origin, decision) in product((False, True), found):
+            cause = self._observed(origin, decision, is_chance=is_chance)
             if cause is not None:
                 return cause
         related = {(origin.file, origin.line) for origin, _ in found}
@@ -205,7 +208,8 @@ class CauseSearch:
         older = next(((origin, decision) for origin, decision in found if outlives_the_execution(origin)), None)
         return cause_of(*older, Evidence.POSSIBLE) if older is not None else None
 
-    def _observed(self, origin: Origin, decision: Decision | None) -> Cause | None:
+    def _observed(self, origin: Origin, decision: Decision | None, *, is_chance: bool) -> Cause | None:
+        """Return the source that a statement reads. What differs in every replay counts last: no replay went differently."""
         if origin.kept is not None or origin.is_skipped:
             return None
         seen = [one for one in self.suspects if is_at(one, origin.file, origin.statement) and one.kind in BY_SUSPECT]
@@ -214,6 +218,8 @@ class CauseSearch:
             found = dependence_of(origin.statement, origin.reads, origin.file, differs=False)
             sources = {found.source} if found is not None else set()
         if not sources or sources <= NEVER_OBSERVED or (sources == {Source.CLOCK} and self._is_clock_refuted()):
+            return None
+        if (sources <= IN_EVERY_REPLAY) is not is_chance:
             return None
         return cause_of(origin, decision, Evidence.OBSERVED, seen)
 

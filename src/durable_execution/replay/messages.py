@@ -52,7 +52,7 @@ class Ready:
         gaps: What no layer sees, one line each.
         variables: The environment variables that user code read during the import, with the text that it takes where one
             is not set; None where there is none.
-        members: The values of each enum of user code whose values are texts.
+        members: The values of each enum of user code whose values are texts, and the keys of each table in a module.
     """
 
     handler: str

@@ -137,7 +137,7 @@ LEVELS = (("DEBUG", "INFO", "WARNING", "ERROR"), ("debug", "info", "warning", "e
 def plausible_values(
     value: str | None, members: Iterable[Sequence[str]] = (), default: str | None = None
 ) -> list[str | None]:
-    """Return values that a variable may have elsewhere: the opposite of a switch, another member of an enum, none.
+    """Return values that a variable may have elsewhere: the opposite of a switch, another member of an enum or key of a table, none.
 
     Args:
         value: Its value here; None where it is not set.

@@ -107,14 +107,21 @@ THREAD_ENTRIES.add(id(main.__code__))  # the code that calls it is the command l
 
 
 def _members() -> tuple[tuple[str, ...], ...]:
-    """The values of each enum in user modules whose values are texts."""
-    found = {
-        tuple(member.value for member in value)
-        for module in user_modules()
-        for value in vars(module).values()
-        if isinstance(value, type) and issubclass(value, Enum)
-    }
-    return tuple(sorted(values for values in found if len(values) > 1 and all(isinstance(one, str) for one in values)))
+    """The values of each enum in user modules whose values are texts, and the keys of each table."""
+    known = [value for module in user_modules() for value in list(vars(module).values())]
+    enums = {tuple(one.value for one in value) for value in known if isinstance(value, type) and issubclass(value, Enum)}
+    tables = {tuple(value) for value in known if type(value) is dict and len(value) <= MAX_KEYS}
+    groups = (*sorted(map(_texts, enums)), *sorted(map(_texts, tables)))
+    return tuple(group for group in groups if len(group) > 1)
+
+
+MAX_KEYS = 30
+"""Most keys of a dictionary that is taken for a table of choices, and not for data."""
+
+
+def _texts(values: tuple[object, ...]) -> tuple[str, ...]:
+    """The values, if all of them are texts; else none."""
+    return tuple(one for one in values if isinstance(one, str)) if all(isinstance(one, str) for one in values) else ()
 
 
 def connection_key(connection: socket.socket) -> bytes:
