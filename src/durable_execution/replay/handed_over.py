@@ -42,7 +42,11 @@ class HandedOver:
         """Follow a value that did not come from a call to the statement at an event. Returns whether something differs."""
         if isinstance(statement.node, ast.ExceptHandler):
             before, there = self._left.previous_line(at), self._right.previous_line(other)
-            return before is not None and there is not None and self.children(before, there, depth)
+            if before is None or there is None:
+                return False
+            return self.children(before, there, depth) or (
+                self._left.raises(before) and self._right.raises(there) and self.statement(before, there, depth + 1)
+            )
         if isinstance(statement.node, ast.match_case):
             before, there = self._left.match_before(at), self._right.match_before(other)
             return before is not None and there is not None and self.statement(before, there, depth + 1)
@@ -64,6 +68,24 @@ class HandedOver:
         ended = (one for one in self._left.frames if wanted and self.alignment.frame(one.number) in wanted)
         ends = (self._left.end_of(one.number) for one in ended)
         return any(end is not None and self.control(end, depth) for end in ends)
+
+    def with_error(self, name: str, at: int, depth: int) -> bool:
+        """Follow what an error brings along, such as its `__cause__`, to the statements that raised it."""
+        written = self._left.write_in(self._left.frames[self._left.events[at].frame], name, at)
+        handler = self._left.statement(written) if written is not None else None
+        if written is None or handler is None or not isinstance(handler.node, ast.ExceptHandler):
+            return False
+        before = self._left.previous_line(written)
+        return before is not None and self._raised(before, depth + 1)
+
+    def _raised(self, at: int, depth: int) -> bool:
+        other = self.alignment.line(at)
+        if other is not None and self.statement(at, other, depth, is_terminal=False):
+            return True
+        left = self._left
+        raised = (one for one in left.called_at(at) if left.outcome(one)[0] == EventKind.UNWIND.value)
+        ends = (left.decided_end(one.number) for one in raised)
+        return any(end is not None and self._raised(end, depth + 1) for end in ends)
 
     def by_error(self, frame: Frame, depth: int) -> bool:
         """Follow the error that a `with` hands to `__exit__` to the statement in its body that raises it, if one differs there."""

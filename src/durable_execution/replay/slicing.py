@@ -341,7 +341,9 @@ class Slice:
             return True
         if self._shared(path, at, frame, values, depth):
             return True
-        return is_local and outer is not None and self._value(base, at, outer, depth)
+        if is_local and outer is not None and self._value(base, at, outer, depth):
+            return True
+        return is_local and self._handed_over.with_error(base, at, depth)
 
     def _passed(self, name: str, rest: str, frame: Frame, values: tuple[str, str], depth: int) -> bool:
         """Follow an attribute of a parameter to the same attribute of the module's object that the caller passed."""

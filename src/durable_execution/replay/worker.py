@@ -109,7 +109,9 @@ THREAD_ENTRIES.add(id(main.__code__))  # the code that calls it is the command l
 def _members() -> tuple[tuple[str, ...], ...]:
     """The values of each enum in user modules whose values are texts, and the keys of each table."""
     known = [value for module in user_modules() for value in list(vars(module).values())]
-    enums = {tuple(one.value for one in value) for value in known if isinstance(value, type) and issubclass(value, Enum)}
+    enums = {
+        tuple(one.value for one in value) for value in known if isinstance(value, type) and issubclass(value, Enum)
+    }
     tables = {tuple(value) for value in known if type(value) is dict and len(value) <= MAX_KEYS}
     groups = (*sorted(map(_texts, enums)), *sorted(map(_texts, tables)))
     return tuple(group for group in groups if len(group) > 1)
