@@ -82,6 +82,24 @@ def test_what_a_skipped_function_would_have_changed_is_observed(name: str) -> No
     assert "return the value from the step or context" in root.fix or root.kind is DivergenceKind.OUTCOME
 
 
+def test_what_two_replays_in_one_process_show_was_not_read_at_import() -> None:
+    handler = varying.naming(varying.copied_shallowly)
+    root = report_of(handler, handler).root
+    assert root is not None
+    assert root.likely is not None
+    assert "makes `TEMPLATE`, which keeps its contents between executions" in root.likely
+
+
+def test_the_order_in_which_tasks_finish_is_possible() -> None:
+    """No replay finishes them in a different order."""
+    root = report_of(varying.finishing("before"), varying.finishing("after")).root
+    assert root is not None
+    assert root.cause is not None
+    assert root.cause.evidence is Evidence.POSSIBLE
+    assert (Path(root.cause.file).name, root.cause.line) == ("varying.py", varying.marked("finishing")), root.likely
+    assert "depends on which operation completes first: finished.append(name)" in root.cause.text
+
+
 def test_an_exception_class_that_is_not_found_is_the_likely_cause(monkeypatch: pytest.MonkeyPatch) -> None:
     events, arn = history_of(varying.catching, {})
     recording = read_history(events, arn=arn)

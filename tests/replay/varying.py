@@ -490,6 +490,33 @@ async def catching(event: Any, ctx: DurableContext) -> str:
     return "done"
 
 
+TEMPLATE: dict[str, Any] = {"names": [], "made": time.time()}
+
+
+def copied_shallowly() -> str:
+    message = dict(TEMPLATE)
+    message["names"].append("a")
+    return f"to_{len(message['names'])}"
+
+
+def finishing(prefix: str) -> Any:
+    """A handler that names a step after the task that finishes first."""
+
+    @durable_execution
+    async def handler(event: Any, ctx: DurableContext) -> str:
+        finished: list[str] = []
+
+        async def load(name: str) -> None:
+            await call(ctx, name)
+            finished.append(name)  # CAUSE
+
+        await asyncio.gather(load("left"), load("right"))
+        await call(ctx, f"{prefix}_{finished[0]}")
+        return "done"
+
+    return handler
+
+
 LOST = {
     "written_in_a_step": written_in_a_step,
     "filled_in_a_context": filled_in_a_context,

@@ -26,6 +26,9 @@ MAX_STEPS = 4_000
 MAX_VISITS = 25
 """How many runs of one line are followed, the latest first: a loop's other rounds depend on the same lines."""
 CONTEXTS = ("<DurableContext>", "<BlockingContext>")
+ADDING = frozenset({"append", "appendleft", "extend", "insert", "put", "put_nowait"})
+"""Methods of containers that keep the order in which things are added."""
+
 BRANCHES = (ast.If, ast.While, ast.For, ast.AsyncFor, ast.Match, ast.ExceptHandler)
 
 
@@ -135,7 +138,10 @@ class Dependences:
         if decision is None and isinstance(statement.node, BRANCHES):
             decision = Decision(frame.file, statement.first, statement)
         self._decision = decision
-        self._note(Origin(frame.file, statement.first, statement, depth=depth, reads=side.values(statement, at)))
+        reads, is_concurrent = side.values(statement, at), self._is_concurrent(at, statement, frame)
+        self._note(
+            Origin(frame.file, statement.first, statement, depth=depth, reads=reads, is_concurrent=is_concurrent)
+        )
         for child in side.called_at(at):
             self._returned(child, depth + 1)
         for one in side.yields_at(at):
@@ -200,6 +206,7 @@ class Dependences:
         if base in self.side.recording.locals_at(at):
             self._skipped(base, frame, depth)
             self._add(self.side.write_in(frame, base, at), depth)
+            self._add(self._nested_write(base, at, frame), depth)
             for branch in self._ways_to_write(base, at, frame):
                 self._add(branch, depth)
             if not rest and (not self._is_closed_over(base, frame) or self._enclosed(base, at, frame, depth)):
@@ -207,6 +214,31 @@ class Dependences:
         parts = [base, *rest]
         for length in range(len(parts), 1 if base in self.side.recording.locals_at(at) and rest else 0, -1):
             self._shared(".".join(parts[:length]), at, frame, depth)
+
+    def _nested_write(self, name: str, at: int, frame: Frame) -> int | None:
+        """The last statement of a nested function that changes a local name, also one that runs in a task of its own."""
+        source = source_of(frame.file)
+        outer = source.function_at(frame.first_line, frame.function)
+        inner = list(nested_functions(source, outer)) if outer is not None else []
+        for one in self.side.writes_of(name, at) if inner else ():
+            statement = self.side.statement(one)
+            is_here = self.side.frames[self.side.events[one].frame].file == frame.file
+            if is_here and statement is not None and any(statement.function is each for each in inner):
+                return one if changes(statement, name, self.side.files) else None
+        return None
+
+    def _is_concurrent(self, at: int, statement: Statement, frame: Frame) -> bool:
+        """Whether a statement adds to what is not its function's own, after an `await`, in one of several tasks."""
+        function = source_of(frame.file).function_at(frame.first_line, frame.function)
+        added = (
+            {one.partition(".")[0] for one in statement.writes - statement.binds} if ADDING & statement.calls else ()
+        )
+        if function is None or all(is_own(frame.file, function, name) for name in added):
+            return False
+        runs = [one for one in self.side.frames if (one.file, one.first_line) == (frame.file, frame.first_line)]
+        waits = (one.lineno for one in ast.walk(function) if isinstance(one, ast.Await))
+        is_task = frame.parent is None or len({one.task for one in runs}) > 1
+        return len(runs) > 1 and is_task and any(line < statement.first for line in waits)
 
     def _enclosed(self, name: str, at: int, frame: Frame, depth: int) -> bool:
         """Follow a variable of the function around that of a frame, if the replay ran it: it is not older than the replay."""

@@ -205,6 +205,9 @@ class CauseSearch:
             return edited
         if any(origin.is_skipped for origin, _ in found):
             return _skipped(found)
+        raced = next((one for one in found if one[0].is_concurrent), None)
+        if raced is not None:
+            return cause_of(*raced, Evidence.POSSIBLE)
         older = next(((origin, decision) for origin, decision in found if outlives_the_execution(origin)), None)
         return cause_of(*older, Evidence.POSSIBLE) if older is not None else None
 

@@ -102,7 +102,7 @@ class FoundOrigins:
         If it is not known why it differs, an object that it uses and that looks the same in both replays may have been made from
         something that differs: then that counts.
         """
-        if not self._is_known(statement, at) and self._made_differently(statement, at, depth):
+        if not self.is_known(statement, at) and self._made_differently(statement, at, depth):
             return
         other = self.alignment.line(at)
         values = (self._left.effect(at), self.alignment.right.effect(other)) if other is not None else None
@@ -125,7 +125,8 @@ class FoundOrigins:
         file = self._left.frames[self._left.events[at].frame].file
         return owner is None or leaves_out(statement, owner, path.rpartition(".")[2], file)
 
-    def _is_known(self, statement: Statement, at: int) -> bool:
+    def is_known(self, statement: Statement, at: int) -> bool:
+        """Whether it is known why the statement at an event gives a different value each time."""
         file = self._left.frames[self._left.events[at].frame].file
         found = dependence_of(statement, self._left.values(statement, at), file)
         return found is not None and found.source is not Source.GENERATOR

@@ -57,7 +57,14 @@ BY_SUSPECT: Mapping[SuspectKind, Source] = {
 }
 
 
-def cause_of(origin: Origin, decision: Decision | None, evidence: Evidence, suspects: Sequence[Suspect] = ()) -> Cause:
+def cause_of(
+    origin: Origin,
+    decision: Decision | None,
+    evidence: Evidence,
+    suspects: Sequence[Suspect] = (),
+    *,
+    in_one_process: bool = False,
+) -> Cause:
     """Put the origin of a difference into words.
 
     Args:
@@ -65,10 +72,12 @@ def cause_of(origin: Origin, decision: Decision | None, evidence: Evidence, susp
         decision: The branch or call next to the parting call.
         evidence: How the origin is known.
         suspects: What was observed while the code ran; names the call in a statement.
+        in_one_process: Whether two replays in one process showed it: then what its import read is the same.
     """
     dependence = _dependence(origin, suspects)
     name = (origin.kept or "").rpartition(".")[2] or "the value"
-    made = _at_import(origin) if dependence.source in (Source.IMPORT, Source.KEPT, Source.STATE) else None
+    may_be_made = not in_one_process and dependence.source in (Source.IMPORT, Source.KEPT, Source.STATE)
+    made = _at_import(origin) if may_be_made else None
     file, statement = origin.file, origin.statement
     words = WORDS[dependence.source]
     if made is not None:
@@ -124,10 +133,10 @@ def is_known(origin: Origin, suspects: Sequence[Suspect]) -> bool:
 
 def _dependence(origin: Origin, suspects: Sequence[Suspect]) -> Dependence:
     statement = origin.statement
-    if origin.is_default:
-        return Dependence(Source.DEFAULT, origin.kept or "")
-    if origin.is_skipped:
-        return Dependence(Source.SKIPPED, origin.kept or "")
+    if origin.is_default or origin.is_skipped:
+        return Dependence(Source.DEFAULT if origin.is_default else Source.SKIPPED, origin.kept or "")
+    if origin.is_concurrent:
+        return Dependence(Source.COMPLETION, statement.text)
     seen = next((one for one in suspects if is_at(one, origin.file, statement) and one.kind in BY_SUSPECT), None)
     if seen is not None and not origin.kept:
         return Dependence(BY_SUSPECT[seen.kind], seen.what)

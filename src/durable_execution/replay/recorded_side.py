@@ -121,6 +121,10 @@ class Side:
                 found.setdefault(name, []).append(at)
         return found
 
+    def writes_of(self, name: str, before: int) -> list[int]:
+        """LINE events before an event that write a name, or an attribute of this name, latest first."""
+        return [one for one in reversed(self._writes.get(name, [])) if one < before]
+
     def reads_at(self, statement: Statement, at: int) -> set[str]:
         """The paths whose values the statement at an event uses, also a local name that it calls: it may be a `partial`."""
         called = {call.func.id for call in calls_of(statement) if isinstance(call.func, ast.Name)}

@@ -251,7 +251,8 @@ def reproduced(
                 is_clear = is_known(origin, suspects)
                 if best.cause is None or is_clear:
                     decision = found.decision if found is not None else None
-                    cause = cause_of(origin, decision, Evidence.REPRODUCED, suspects)
+                    is_one = left.place == right.place != ""
+                    cause = cause_of(origin, decision, Evidence.REPRODUCED, suspects, in_one_process=is_one)
                     best = Reproduction(cause, is_clear, source=source_of(origin, suspects))
                 if is_clear:
                     return best

@@ -43,6 +43,7 @@ class Origin:
         is_opaque: Whether `kept` is an object whose value is not shown, and may have nothing to do with it.
         is_skipped: Whether it writes `kept` in a function that the replay did not run again, such as the body of a step.
         never_ran: Whether it changes `kept` in a function that the replay did not call: an import or an earlier execution did.
+        is_concurrent: Whether it changes a list or queue that several tasks change, after an `await`.
         shows_address: Whether it makes a text with the address of an object.
         depth: Steps from the parting call.
         values: The values that differ, of the first and the second replay.
@@ -61,6 +62,7 @@ class Origin:
     is_opaque: bool = False
     shows_address: bool = False
     never_ran: bool = False
+    is_concurrent: bool = False
 
 
 @dataclass(frozen=True, slots=True)

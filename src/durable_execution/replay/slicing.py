@@ -42,6 +42,7 @@ class Slice:
         alignment: The two replays.
         origins: The statements that make the difference, nearest first.
         decision: The branch or call next to the parting call.
+        steps: How many values, branches and statements were followed.
     """
 
     alignment: Alignment
@@ -57,7 +58,7 @@ class Slice:
     _attributes: FollowedAttributes = field(init=False)
     _found: FoundOrigins = field(init=False)
     _handed_over: HandedOver = field(init=False)
-    _steps: int = 0
+    steps: int = 0
     _mirror: "Slice | None" = None
 
     @classmethod
@@ -145,8 +146,8 @@ class Slice:
 
     def _is_new(self, what: str, at: int, name: str = "") -> bool:
         key = (what, at, name)
-        self._steps += 1
-        self._found.is_full = self._steps > MAX_STEPS
+        self.steps += 1
+        self._found.is_full = self.steps > MAX_STEPS
         if key in self._visited or self._found.is_full:
             return False
         self._visited.add(key)
@@ -392,8 +393,12 @@ class Slice:
         """Follow the branch that decided that a statement runs, which ran in the other replay only."""
         if self._mirror is None:
             self._mirror = Slice(Alignment(self._right, self._left), self.origins, _mirror=self)
-        found = self._mirror._control(at, depth)  # noqa: SLF001  # of this class
-        self.decision = self.decision or self._mirror.decision
+        return self._mirror._asked_by(self, at, depth)  # noqa: SLF001  # of this class
+
+    def _asked_by(self, asker: "Slice", at: int, depth: int) -> bool:
+        self.steps = asker.steps  # together they go no deeper than one would
+        found = self._control(at, depth)
+        asker.steps, asker.decision = self.steps, asker.decision or self.decision
         return found
 
     def _written(self, written: int, name: str, values: tuple[str, str], depth: int) -> bool:
@@ -463,7 +468,8 @@ class Slice:
             return self._control(written, depth)
         statement = self._left.statement(written)
         if statement is not None and not self._statement(written, other, depth, is_terminal=False):
-            if "set" in statement.calls and (made := self._left.made(path, frame)) is not None:
+            made = self._left.made(path, frame) if "set" in statement.calls else None
+            if made is not None and not self._found.is_known(statement, written):
                 self._found.note(Origin(made[0], made[1].first, made[1], path, False, depth, values))
             else:
                 self._found.note(self._found.of_statement(statement, written, depth, kept=path, values=values))

@@ -192,7 +192,7 @@ class ValueText:
         if issubclass(kind, (re.Pattern, pathlib.PurePath)):
             return f"{kind.__name__}({str(value.pattern if issubclass(kind, re.Pattern) else value)!r})"
         if issubclass(kind, BaseException):
-            file = OSError.filename.__get__(value) if issubclass(kind, OSError) else None  # type: ignore[attr-defined]
+            file = OSError.filename.__get__(value) if issubclass(kind, OSError) else None
             given = value.args if file is None else (*value.args, file)  # as it is given, and as its message shows it
             return f"{kind.__name__}({self._items(given, depth, seen)})"
         if hasattr(kind, "get_secret_value"):
