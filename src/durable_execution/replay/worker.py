@@ -92,7 +92,7 @@ def main() -> None:
             sandbox.import_effects(),
             sandbox.gaps(),
             variables,
-            _members(),
+            values_beside_each_other(),
         )
     )
     gc.collect()
@@ -106,7 +106,7 @@ def main() -> None:
 THREAD_ENTRIES.add(id(main.__code__))  # the code that calls it is the command line's
 
 
-def _members() -> tuple[tuple[str, ...], ...]:
+def values_beside_each_other() -> tuple[tuple[str, ...], ...]:
     """The values of each enum in user modules whose values are texts, and the keys of each table."""
     known = [value for module in user_modules() for value in list(vars(module).values())]
     enums = {

@@ -6,7 +6,9 @@ import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from enum import Enum
 from threading import Event
+from types import ModuleType
 from typing import Any, cast
 
 import pytest
@@ -14,7 +16,7 @@ import pytest
 from durable_execution.call_site import CallSite
 from durable_execution.divergence import Cause, Divergence, DivergenceKind, Evidence, Severity, Side
 from durable_execution.errors import DurableError
-from durable_execution.replay import cause_finder
+from durable_execution.replay import cause_finder, worker
 from durable_execution.replay.cause_finder import MAX_SEARCHES, CauseFinder, Replays
 from durable_execution.replay.line_recording import EventKind, LineEvent, LineRecording
 from durable_execution.replay.report import ReplayReport, Verdict
@@ -205,6 +207,22 @@ def test_one_process_has_the_opposite_time_of_day() -> None:
     assert "TZ" not in half.environ
     zones = {one.environ["TZ"] for one in OTHERS if "TZ" in one.environ}
     assert len(zones) > 1
+
+
+def test_the_keys_of_a_table_are_tried_for_a_variable_and_those_of_data_are_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    module: Any = ModuleType("settings")
+    module.LIMITS = {"safe": 10, "fast": 20}
+    module.ROWS = {str(number): number for number in range(100)}
+    module.NUMBERS = {1: "a", 2: "b"}
+    module.Mode = Enum("Mode", {"ONE": "one", "TWO": "two"})
+    monkeypatch.setattr(worker, "user_modules", lambda: [module])
+    members = worker.values_beside_each_other()
+    assert members == (("one", "two"), ("safe", "fast"))
+    monkeypatch.setenv("SHOP_MODE", "safe")
+    others = surroundings_for(EXECUTION, (), {"SHOP_MODE": None}, members)
+    assert "fast" in {one.environ.get("SHOP_MODE") for one in others}
 
 
 AHEAD = "a process 200 days ahead"
