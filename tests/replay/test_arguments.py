@@ -129,6 +129,23 @@ def test_changed_items_of_a_finished_map() -> None:
     assert details == ["a different item 2", "the same items in a different order", "different items 0 and 1"]
 
 
+def test_arguments_of_calls_in_the_items_of_a_map_follow_from_its_items() -> None:
+    def mapped_to_charges(items: list[str]) -> Callable[..., Any]:
+        async def pay(ctx: DurableContext, item: str) -> None:
+            await ctx.step(charge(item), name="charge")
+
+        async def handler(event: Any, ctx: DurableContext) -> None:
+            await ctx.map(items, pay, name="orders")
+
+        return handler
+
+    root, *inside = replayed(mapped_to_charges(["a", "b", "c"]), mapped_to_charges(["c", "a", "b"]))
+    assert root.recorded is not None
+    assert root.recorded.detail == 'map "orders" 3 items, in the recorded order'
+    assert (root.path, root.follow_on) == ("handler/orders", 3)
+    assert [(one.kind, one.is_root) for one in inside] == [(DivergenceKind.INPUT, False)] * 3
+
+
 def test_unnamed_branches_and_contexts_that_changed_places() -> None:
     def parallel(*branches: Any) -> Callable[..., Any]:
         async def flow(event: Any, ctx: DurableContext) -> None:

@@ -70,7 +70,7 @@ def compare(recorded: CallNode, replayed: CallNode, *, handler: str) -> Comparis
         below = _below(row, whole)
         if below is not None:
             stack.append(below)
-    rows = with_relocations(_grouped(_explained_inside(rows)))
+    rows = with_relocations(_grouped(_given_to_items(_explained_inside(rows))))
     return Comparison(tuple(rows), tuple(row.divergence for row in rows if row.divergence is not None))
 
 
@@ -123,6 +123,25 @@ def _grouped(rows: list[Row]) -> list[Row]:
     return rows
 
 
+def _given_to_items(rows: list[Row]) -> list[Row]:
+    """Let arguments of calls in the items of a map follow from its items, where those differ."""
+    found = list(rows)
+    given: int | None = None
+    for index, row in enumerate(rows):
+        if given is not None and row.depth <= rows[given].depth:
+            given = None
+        divergence = row.divergence
+        if divergence is None or divergence.kind is not DivergenceKind.INPUT or not divergence.is_root:
+            continue
+        above = found[given].divergence if given is not None else None
+        if given is None or above is None:
+            given = index
+            continue
+        found[index] = replace(row, divergence=replace(divergence, is_root=False))
+        found[given] = replace(found[given], divergence=replace(above, follow_on=above.follow_on + 1))
+    return found
+
+
 def _explained_inside(rows: list[Row]) -> list[Row]:
     """Of two recordings: a context that differs because a call inside ended differently is not a root.
 
@@ -165,6 +184,17 @@ def _in_any_branch(divergence: Divergence) -> Hashable:
 
 
 def not_restated(divergences: Sequence[Divergence]) -> list[Divergence]:
-    """The differences, without those of a map's items where the other order of its branches is a difference as well."""
+    """The differences, without those of a map's items where the other order of its branches is a difference as well.
+
+    Arguments of calls in the items follow from the items: they are counted as such, although each context was compared alone.
+    """
     reordered = {one.path for one in divergences if one.kind is DivergenceKind.REORDERED}
-    return [one for one in divergences if one.kind is not DivergenceKind.INPUT or one.path not in reordered]
+    found = [one for one in divergences if one.kind is not DivergenceKind.INPUT or one.path not in reordered]
+    inner = [one.path for one in found if one.kind is DivergenceKind.INPUT and not one.is_root]
+    return [replace(one, follow_on=one.follow_on or _inside(one, inner)) for one in found]
+
+
+def _inside(divergence: Divergence, paths: Sequence[str]) -> int:
+    """How many of some paths are in the items of a map that is given different items."""
+    is_given = divergence.kind is DivergenceKind.INPUT and divergence.is_root
+    return sum(path.startswith(f"{divergence.path}#") for path in paths) if is_given else 0

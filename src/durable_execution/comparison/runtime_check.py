@@ -254,7 +254,7 @@ def given_divergence(recorded: CallNode, replayed: CallNode, *, context_path: st
     if left is None or right is None or "texts" not in right or not recorded.is_ended:
         return None
     key = key_for(left["of"])
-    names = changed_arguments(left["arguments"], right["texts"], key)
+    names, recorded_as = changed_arguments(left["arguments"], right["texts"], key), ""
     if names and is_same_function(recorded, replayed) is not False:
         word = f"{plural(len(names), 'argument')} {enumerated(names)}"
         what = f"a different value of {enumerated(names)}"
@@ -262,9 +262,9 @@ def given_divergence(recorded: CallNode, replayed: CallNode, *, context_path: st
         changed, is_order = changed_items(left["items"], right["items"], key)
         if not changed:
             return None
-        word, what = "items", "the same items in a different order"
+        word, what, recorded_as = "items", "the same items in a different order", "in the recorded order"
         if not is_order:
-            what = f"{plural(len(changed), 'a different', 'different')} {listed(changed)}"
+            what, recorded_as = f"{plural(len(changed), 'a different', 'different')} {listed(changed)}", ""
     else:
         return None
     kind = DivergenceKind.INPUT
@@ -276,7 +276,7 @@ def given_divergence(recorded: CallNode, replayed: CallNode, *, context_path: st
         path=before.path or after.path or context_path,
         context_path=context_path,
         position=after.position,
-        recorded=replace(before, detail=f"{before.label}, {word}"),
+        recorded=replace(before, detail=f"{before.label}, {recorded_as or word}"),
         replayed=replace(after, detail=f"{after.label}, {what}"),
         likely=likely_of(kind, before, after),
         effect=effect_of(kind, before, after, word=word),

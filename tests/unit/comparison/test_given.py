@@ -47,7 +47,13 @@ def found(left: CallNode, right: CallNode) -> Divergence | None:
         ),
         (recorded({}, [1, 2, 3]), replayed({}, [1, 9, 3]), "items", "a different item 1", "items"),
         (recorded({}, [1, 2, 3]), replayed({}, [9, 9, 3]), "items", "different items 0 and 1", "items"),
-        (recorded({}, [1, 2]), replayed({}, [2, 1]), "items", "the same items in a different order", "items"),
+        (
+            recorded({}, [1, 2]),
+            replayed({}, [2, 1]),
+            "in the recorded order",
+            "the same items in a different order",
+            "items",
+        ),
     ],
 )
 def test_what_differs_is_named(left: CallNode, right: CallNode, was: str, now: str, fix: str) -> None:
