@@ -4,12 +4,13 @@ History events say what was checkpointed. An invocation's replay trace says whic
 without a trace this is inferred: every finished operation whose context was still running.
 """
 
+from array import array
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import datetime, timedelta
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from enum import Enum
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, overload
 
 from durable_debugger.model.facts import State, state_of
 from durable_debugger.model.outline import ROOT
@@ -71,9 +72,77 @@ class Moment(NamedTuple):
     calls: int = 1
 
 
+KINDS, STATES = tuple(MomentKind), tuple(State)
+KIND_CODES = {kind: code for code, kind in enumerate(KINDS)}
+STATE_CODES = {state: code for code, state in enumerate(STATES)}
+CALL_CODES = frozenset(KIND_CODES[kind] for kind in CALLS)
+EPOCH, TICK, NO_TIME = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1), -(2**63)
+
+
+class Moments(Sequence[Moment]):
+    """The moments of a recording, in columns: there are two for each call, and an object for each would need 160 bytes.
+
+    Args:
+        moments: The moments in order.
+
+    Attributes:
+        kinds: The kind of each, as an index of `KINDS`.
+        rows: The row of each.
+        invocations: The invocation of each.
+        states: The state after each, as an index of `STATES`.
+    """
+
+    def __init__(self, moments: Iterable[Moment] = ()) -> None:
+        self.kinds, self.states = bytearray(), bytearray()
+        self.rows, self.invocations = array("i"), array("i")
+        self._times = array("q")
+        self._attempts: dict[int, int] = {}
+        self._calls: dict[int, int] = {}
+        for kind, row, invocation, at, state, attempt, calls in moments:
+            if attempt:
+                self._attempts[len(self.rows)] = attempt
+            if calls != 1:
+                self._calls[len(self.rows)] = calls
+            self.kinds.append(KIND_CODES[kind])
+            self.states.append(STATE_CODES[state])
+            self.rows.append(row)
+            self.invocations.append(invocation)
+            self._times.append((at - EPOCH) // TICK if at is not None else NO_TIME)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @overload
+    def __getitem__(self, index: int) -> Moment: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Moment]: ...
+    def __getitem__(self, index: int | slice) -> Moment | Sequence[Moment]:
+        if isinstance(index, slice):
+            return [self[at] for at in range(*index.indices(len(self)))]
+        time = self._times[index]
+        at = index if index >= 0 else index + len(self)
+        return Moment(
+            KINDS[self.kinds[index]],
+            self.rows[index],
+            self.invocations[index],
+            EPOCH + timedelta(microseconds=time) if time != NO_TIME else None,
+            STATES[self.states[index]],
+            self._attempts.get(at, 0),
+            self._calls.get(at, 1),
+        )
+
+    def of_kind(self, kind: MomentKind) -> Iterator[int]:
+        """Yield the number of each moment of a kind, in order."""
+        code = bytes([KIND_CODES[kind]])
+        at = self.kinds.find(code)
+        while at >= 0:
+            yield at
+            at = self.kinds.find(code, at + 1)
+
+
 def read_moments(
     execution: RecordedExecution, rows: Mapping[str, int], diverged: tuple[int, int] | None = None
-) -> list[Moment]:
+) -> Moments:
     """Return all moments of a recording in order.
 
     Args:
@@ -81,13 +150,12 @@ def read_moments(
         rows: Row of each operation by id.
         diverged: The invocation that met a difference, and the row of the recorded call there; None where none did.
     """
-    return list(_Reader(execution, rows, diverged).read())
+    return Moments(_Reader(execution, rows, diverged).read())
 
 
 class _Reader:
     def __init__(self, execution: RecordedExecution, rows: Mapping[str, int], diverged: tuple[int, int] | None) -> None:
         self.execution, self.rows, self.diverged = execution, rows, diverged
-        self.by_id = execution.by_id()
         self.replays = _Replays(execution) if not all_traced(execution) else None
         self.status: dict[str, OperationStatus] = {}
         self.open: set[str] = set()
@@ -138,7 +206,7 @@ class _Reader:
         row = self.rows.get(entry.id)
         if row is None:
             return
-        operation = self.by_id[entry.id]
+        operation = self.execution.operations[row]
         at = _called_at(trace, entry)
         was = self.status.get(entry.id)
         if entry.happened == "diverged":  # the code calls something different here: the record answers nothing
@@ -188,10 +256,10 @@ class _Reader:
     def _from_event(self, number: int, event: Any, called: set[str] | None = None) -> Iterator[Moment]:
         known = OPERATION_EVENTS.get(str(event.get("EventType")))
         identifier = text(event.get("Id"))
-        operation = self.by_id.get(identifier) if identifier else None
-        if known is None or operation is None:
+        row = self.rows.get(identifier) if identifier else None
+        if known is None or row is None:
             return
-        row, at = self.rows[operation.id], _at(event)
+        operation, at = self.execution.operations[row], _at(event)
         is_new = operation.id not in self.status
         if is_new:
             self._set(operation.id, OperationStatus.STARTED)
@@ -228,7 +296,7 @@ class _Reader:
         self._set(operation.id, status)
         is_outside = operation.type in SERVICE_TYPES and status is not OperationStatus.CANCELLED
         kind = MomentKind.SETTLED if is_outside else MomentKind.ANSWERED
-        return Moment(kind, row, number, at, state_of(status, operation.type), self.attempts[operation.id])
+        return Moment(kind, row, number, at, state_of(status, operation.type), self.attempts.pop(operation.id, 0))
 
     def _ended(self, invocation: RecordedInvocation) -> Moment:
         outcome = {"PENDING": State.WAITING, "RETRY": State.RETRYING}.get(invocation.outcome or "")

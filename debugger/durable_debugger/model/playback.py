@@ -13,14 +13,22 @@ from dataclasses import replace
 from datetime import datetime
 
 from durable_debugger.model.facts import State
-from durable_debugger.model.moments import CALLS, STOPS, Moment, MomentKind
+from durable_debugger.model.moments import (
+    CALL_CODES,
+    KIND_CODES,
+    STATE_CODES,
+    STATES,
+    STOPS,
+    Moment,
+    MomentKind,
+    Moments,
+)
 from durable_debugger.model.outline import ROOT, Outline
 from durable_execution.history.recorded import RecordedAttempt, RecordedExecution, RecordedOperation
 from durable_execution.protocol import OperationStatus
 
-STATES = tuple(State)
-CODES = {state: code for code, state in enumerate(STATES)}
-NEVER = CODES[State.NOT_REACHED]
+NEVER = STATE_CODES[State.NOT_REACHED]
+RUN = KIND_CODES[MomentKind.REPLAYED_RUN]
 NO_CALL = -1
 STATUS = {
     State.RUNNING: OperationStatus.STARTED,
@@ -44,7 +52,7 @@ class Playback:
         position: Number of the current moment, from 0; -1 before the first.
     """
 
-    def __init__(self, moments: Sequence[Moment], outline: Outline, tasks: Sequence[Hashable] = ()) -> None:
+    def __init__(self, moments: Moments, outline: Outline, tasks: Sequence[Hashable] = ()) -> None:
         self.moments = moments
         self.outline = outline
         self.position = -1
@@ -52,21 +60,17 @@ class Playback:
         self._codes = bytearray([NEVER]) * len(outline)
         self._called_in = array("l", [0]) * len(outline)
         self._codes_before, self._called_before = _replaced(moments, len(outline))
-        self.calls = array("l", (index for index, moment in enumerate(moments) if moment.kind in CALLS))
+        self.calls = array("l", (index for index, kind in enumerate(moments.kinds) if kind in CALL_CODES))
         self._first_calls = array("l", [NO_CALL]) * len(outline)
         self._later_calls: dict[int, list[int]] = {}
         for index in self.calls:
-            row = moments[index].row
+            row = moments.rows[index]
             if self._first_calls[row] == NO_CALL:
                 self._first_calls[row] = index
             else:
                 self._later_calls.setdefault(row, []).append(index)
-        self._runs = {
-            each.invocation: index for index, each in enumerate(moments) if each.kind is MomentKind.REPLAYED_RUN
-        }
-        self._starts = {
-            each.invocation: index for index, each in enumerate(moments) if each.kind is MomentKind.INVOCATION_STARTED
-        }
+        self._runs = {moments.invocations[index]: index for index in moments.of_kind(MomentKind.REPLAYED_RUN)}
+        self._starts = {moments.invocations[index]: index for index in moments.of_kind(MomentKind.INVOCATION_STARTED)}
 
     def __len__(self) -> int:
         return len(self.moments)
@@ -180,34 +184,33 @@ class Playback:
 
     def _forward(self) -> None:
         self.position += 1
-        moment = self.moments[self.position]
-        if moment.row != ROOT:
-            if moment.kind is not MomentKind.REPLAYED_RUN:
-                self._codes[moment.row] = CODES[moment.state]
-            if moment.kind in CALLS:
-                self._called_in[moment.row] = moment.invocation
+        row, kind = self.moments.rows[self.position], self.moments.kinds[self.position]
+        if row != ROOT:
+            if kind != RUN:
+                self._codes[row] = self.moments.states[self.position]
+            if kind in CALL_CODES:
+                self._called_in[row] = self.moments.invocations[self.position]
 
     def _back(self) -> None:
-        moment = self.moments[self.position]
-        if moment.row != ROOT:
-            self._codes[moment.row] = self._codes_before[self.position]
-            self._called_in[moment.row] = self._called_before[self.position]
+        row = self.moments.rows[self.position]
+        if row != ROOT:
+            self._codes[row] = self._codes_before[self.position]
+            self._called_in[row] = self._called_before[self.position]
         self.position -= 1
 
 
-def _replaced(moments: Sequence[Moment], rows: int) -> "tuple[bytearray, array[int]]":
+def _replaced(moments: Moments, rows: int) -> "tuple[bytearray, array[int]]":
     """For each moment, the state code and the last calling invocation of its operation before it."""
     codes, called = bytearray([NEVER]) * rows, array("l", [0]) * rows
     codes_before, called_before = bytearray([NEVER]) * len(moments), array("l", [0]) * len(moments)
-    for at, moment in enumerate(moments):
-        row = moment.row
+    for at, (row, kind) in enumerate(zip(moments.rows, moments.kinds, strict=True)):
         if row == ROOT:
             continue
         codes_before[at], called_before[at] = codes[row], called[row]
-        if moment.kind is not MomentKind.REPLAYED_RUN:
-            codes[row] = CODES[moment.state]
-        if moment.kind in CALLS:
-            called[row] = moment.invocation
+        if kind != RUN:
+            codes[row] = moments.states[at]
+        if kind in CALL_CODES:
+            called[row] = moments.invocations[at]
     return codes_before, called_before
 
 
