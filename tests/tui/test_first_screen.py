@@ -170,7 +170,7 @@ WORDS: dict[str, tuple[str, ...]] = {
     "ten_attempts": (
         "Error ten_attempts.GatewayDownError: no answer within 30 s from the first ledger, the second ledger and the third ledger the third ledger th…",
         "Tried 10 times",
-        "if the cause passes with time, allow more attempts; if not, correct ten_attempts.py:43",
+        "if the cause is transient, allow more attempts; if not, correct ten_attempts.py:43",
     ),
     "retry_storm_in_map": (
         "gave up after 5 attempts (GatewayDownError",

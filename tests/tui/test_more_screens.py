@@ -211,7 +211,7 @@ STATES: dict[str, tuple[str, Callable[[LocalEngine, str], None] | None, tuple[st
     "storm": (
         _coroutine(STORM),
         lambda engine, _arn: engine.run_until_idle(skips="work"),
-        ("gave up after 5 attempts", "Tried 5 times", "Fix if the cause passes with time", "RetryPresets.critical()"),
+        ("gave up after 5 attempts", "Tried 5 times", "Fix if the cause is transient", "RetryPresets.critical()"),
     ),
     "many_callbacks": (_coroutine(MANY), None, ("and for 2 more calls", "durable-debug callback succeed")),
     "branch_failed": (

@@ -144,7 +144,8 @@ def note(operation: RecordedOperation, tally: Tally | None, as_of: datetime | No
         return _waiting_note(operation, waited)
     attempts = f"↻{counted(len(operation.attempts), 'attempt')}" if len(operation.attempts) > 1 else ""
     if shown.is_failure and operation.error is not None:
-        error = safe(str(operation.error))
+        kind, message = (operation.error.type or "error").rpartition(".")[2], operation.error.message
+        error = safe(f"{kind}: {message}" if message else kind)
         return f"{attempts} · {error}" if attempts else error
     if shown is State.RUNNING and operation.started_at is not None and operation.type is not OperationType.CONTEXT:
         return f"running {durations.short(durations.between(operation.started_at, as_of))}"

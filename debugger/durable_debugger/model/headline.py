@@ -45,12 +45,14 @@ class Headline:
         role: Role to draw it with.
         row: The row that explains it.
         site: The code that explains it, where it differs from the row's call site.
+        short: The sentence for a window in which `text` does not fit; empty where there is none.
     """
 
     text: str
     role: str
     row: int = ROOT
     site: CallSite | None = None
+    short: str = ""
 
     @property
     def glyph(self) -> str:
@@ -138,7 +140,8 @@ def _diverged(session: Subject, divergence: Divergence) -> Headline:
     within = f" in invocation {differences.invocation}" if differences is not None and differences.invocation else ""
     text = safe(f"Diverged{within}{divergence.where}: {divergence.sentence}")
     row = session.marks.row_of(divergence)
-    return Headline(text, "divergence", ROOT if row is None else row)
+    short = safe(f"Diverged{within}{divergence.where.partition(' of ')[0]}: {divergence.sentence}")
+    return Headline(text, "divergence", ROOT if row is None else row, short=short)
 
 
 def _failed(session: Subject) -> Headline:
@@ -235,8 +238,14 @@ def _open(session: Subject) -> Headline:
     operation = session.operations[row]
     since = durations.between(operation.started_at, session.as_of)
     ago = f" since {durations.short(since)}" if since is not None else ""
-    verb = "Running" if facts.state(operation) is State.RUNNING else "Running, last ended:"
-    return Headline(f"{verb} {facts.label(operation)}{ago if verb == 'Running' else ''}", "run", row)
+    if facts.state(operation) is not State.RUNNING:
+        return Headline(f"Running, last ended: {facts.label(operation)}", "run", row)
+    also = sum(
+        one.id != operation.id and one.type is not OperationType.CONTEXT and facts.state(one) is State.RUNNING
+        for one in session.operations
+    )
+    others = f", and {counted(also, 'more call')}" if also else ""
+    return Headline(f"Running {facts.label(operation)}{ago}{others}", "run", row)
 
 
 def _others(session: Subject, waiting: RecordedOperation) -> str:
@@ -278,12 +287,15 @@ def _waiting(session: Subject, operation: RecordedOperation) -> str:
 
 
 def _timeout(session: Subject, operation: RecordedOperation) -> str:
-    seconds = operation.details.get("timeout_seconds")
+    seconds, beat = operation.details.get("timeout_seconds"), operation.details.get("heartbeat_timeout_seconds")
     passed = durations.between(operation.started_at, session.as_of)
+    silent = f"{durations.short(float(beat))} without a heartbeat" if isinstance(beat, (int, float)) and beat else ""
     if not isinstance(seconds, (int, float)) or not seconds or passed is None:
-        return ", without a timeout"
+        return f", times out after {silent}" if silent else ", without a timeout"
     left = float(seconds) - passed
-    return f", times out in {durations.short(left)}" if left > 0 else f", timed out {durations.short(-left)} ago"
+    if left <= 0:
+        return f", timed out {durations.short(-left)} ago"
+    return f", times out in {durations.short(left)}" + (f", or after {silent}" if silent else "")
 
 
 def _summary(session: Subject) -> str:

@@ -230,7 +230,7 @@ class _Answer:
         if operation.type is OperationType.STEP and len(operation.attempts) > 1:
             more = "allow more attempts" if len(operation.attempts) >= CRITICAL else f"allow more: `{PATIENT}`"
             return (
-                f"if the cause passes with time, {more}; if not, "
+                f"if the cause is transient, {more}; if not, "
                 f"correct {where} or handle StepError where the step is called, and {again}"
             )
         return f"correct {where}, or handle the error where it is called; {again}"
@@ -266,10 +266,10 @@ class _Answer:
         for name, line in assigned_at("\n".join(text.lines), site.line):
             operation = results.get(line)
             if operation is not None:
-                value = result_summary(operation, self.room // 2, absent="none")
+                value = result_summary(operation, self.room, absent="none")
                 yield f"{safe(name)} = {value}, the result of {facts.label(operation)} on line {line}"
             elif line == INPUT and is_outermost and self.operation is None and self.session.execution.input is not None:
-                yield f"{safe(name)} = {payloads.summary(self.session.execution.input, self.room // 2)}, the input"
+                yield f"{safe(name)} = {payloads.summary(self.session.execution.input, self.room)}, the input"
 
     def _results(self, file: str) -> dict[int, RecordedOperation]:
         """The calls of a file with a recorded result, by line: those in the failed context, or else those in no branch."""

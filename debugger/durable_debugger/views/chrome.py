@@ -64,7 +64,10 @@ def position_remark(session: Session) -> str:
 def headline_lines(session: Session, cells: int) -> list[Line]:
     """Return the headline of the execution, wrapped to a width."""
     found = session.headline
-    lines = wrap_most(f"{found.glyph} {found.text}", max(cells - 2, 1), MAX_HEADLINE)
+    room = max(cells - 2, 1)
+    is_too_long = len(wrap_most(f"{found.glyph} {found.text}", room, MAX_HEADLINE + 1)) > MAX_HEADLINE
+    text = found.short if is_too_long and found.short else found.text
+    lines = wrap_most(f"{found.glyph} {text}", room, MAX_HEADLINE)
     return [[Part(" "), Part(text, found.role)] for text in lines]
 
 

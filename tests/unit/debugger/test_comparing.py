@@ -206,6 +206,8 @@ def test_marks_come_from_what_invocations_noticed_themselves() -> None:
     session = Session(replace(execution, traces=traces), as_of=None)
     assert [facts.label(session.operations[row]) for row in session.marks.roots] == ["reserve_courier"]
     assert session.marks.by_row[session.marks.roots[0]].invocation == 1
+    early = next(row for row, one in enumerate(session.operations) if one.name == "ship_parcel")
+    assert session.marks.by_row[early].note == "follow-on: now 5, was 6", "what took the place of the skipped call"
 
 
 def test_the_track_ends_with_what_the_other_side_called() -> None:
