@@ -33,7 +33,7 @@ def _neighbour(session: Session, index: int, cells: int, *, is_current: bool) ->
     moment = session.playback.moments[index]
     at = durations.offset(durations.between(session.execution.started_at, moment.at)) if moment.at else ""
     glyph = glyphs.POINTER if is_current else " "
-    words = moment_phrase(session, moment)
+    words = moment_words(session) if is_current else _phrase(session, moment)
     left = [
         Part(f" {glyph} ", "accent"),
         Part(f"{moment.state.glyph} ", moment.state.role if is_current else "dim"),
@@ -42,10 +42,8 @@ def _neighbour(session: Session, index: int, cells: int, *, is_current: bool) ->
     return flush(left, [Part(f"{at}  inv {moment.invocation} ", "dim")], cells)
 
 
-def moment_phrase(session: Session, moment: Moment) -> str:
-    """Return a moment as a sentence."""
-    if moment is session.playback.current:
-        return moment_words(session)
+def _phrase(session: Session, moment: Moment) -> str:
+    """Return a moment that is not the current one as a sentence."""
     if moment.kind is MomentKind.REPLAYED_RUN:
         return moment_words_of_run(moment)
     if moment.row == ROOT:
