@@ -11,6 +11,7 @@ from durable_execution.config.completion import BatchItemStatus
 from durable_execution.errors import BatchError, ChildContextError
 from durable_execution.protocol.operation import ErrorObject
 from durable_execution.serdes import tagged
+from durable_execution.value_classes import value_class
 
 R = TypeVar("R")
 
@@ -42,7 +43,7 @@ class BatchItem(Generic[R]):
     error: ErrorObject | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class BatchResult(Generic[R]):
     """The result of a map or parallel, in the order of its branches. It does not raise unless you ask it to.
 

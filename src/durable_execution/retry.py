@@ -12,13 +12,13 @@ import random
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 from typing import Any, ClassVar, TypeAlias, TypeVar
 
 from durable_execution.errors import ConfigurationError
 from durable_execution.protocol.enums import MAX_DELAY_SECONDS, MIN_DELAY_SECONDS
+from durable_execution.value_classes import value_class
 
 DEFAULT_INITIAL_DELAY = timedelta(seconds=5)
 DEFAULT_MAX_DELAY = timedelta(minutes=5)
@@ -75,7 +75,7 @@ class Jitter(StrEnum):
         return timedelta(seconds=_whole(seconds))
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class RetryDecision:
     """The decision of a retry strategy after a failed attempt.
 
@@ -328,7 +328,7 @@ def check_delays(
         raise ConfigurationError(f"backoff_rate must be at least 1, not {backoff_rate}")
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class WaitDecision:
     """The decision of a wait strategy after a check.
 

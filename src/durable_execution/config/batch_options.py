@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from durable_execution.config.completion import CompletionConfig
 from durable_execution.config.step_options import check_choice, check_function, check_serdes
 from durable_execution.errors import ConfigurationError
+from durable_execution.value_classes import value_class
 
 if TYPE_CHECKING:
     from durable_execution.serdes import SerDes
@@ -26,7 +27,7 @@ class NestingType(Enum):
     FLAT = "FLAT"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value_class(frozen=True, slots=True, kw_only=True)
 class ParallelConfig:
     """Options of `ctx.parallel`.
 
@@ -52,7 +53,7 @@ class ParallelConfig:
         _check(self)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value_class(frozen=True, slots=True, kw_only=True)
 class ItemBatcherConfig:
     """How `ctx.map` groups items, so that one branch handles several. At least one limit is needed.
 
@@ -74,7 +75,7 @@ class ItemBatcherConfig:
                 raise ConfigurationError(f"{name} must be a whole number of at least 1, not {limit!r}")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value_class(frozen=True, slots=True, kw_only=True)
 class MapConfig:
     """Options of `ctx.map`.
 

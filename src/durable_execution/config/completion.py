@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from durable_execution.errors import ConfigurationError
+from durable_execution.value_classes import value_class
 
 
 class CompletionOutcome(StrEnum):
@@ -33,7 +34,7 @@ class CompletionItem:
     status: BatchItemStatus | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class CompletionStatus:
     """A batch, as passed to a completion rule.
 
@@ -52,7 +53,7 @@ class CompletionStatus:
     items: tuple[CompletionItem, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class CompletionDecision:
     """The result of a completion rule. Outcome `None` continues; any other completes the batch with that outcome."""
 
@@ -69,7 +70,7 @@ class CompletionDecision:
         return cls(outcome)
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class CompletionConfig:
     """When a map or parallel is complete.
 

@@ -6,7 +6,6 @@ Those of steps, which every cold start needs, and those of batches are in module
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import timedelta
 from types import UnionType
 from typing import TYPE_CHECKING, Any, Generic
@@ -15,6 +14,7 @@ from durable_execution.config.step_options import FROM_TEXT, TO_TEXT, check_func
 from durable_execution.errors import ConfigurationError
 from durable_execution.protocol.enums import MAX_CALLBACK_TIMEOUT_SECONDS
 from durable_execution.retry import RetryStrategy, WaitStrategy, check_duration
+from durable_execution.value_classes import value_class
 
 if TYPE_CHECKING:
     from typing_extensions import TypeForm, TypeVar
@@ -28,7 +28,7 @@ else:  # a type variable with a default needs Python 3.13, or an import that cos
     R = TypeVar("R")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value_class(frozen=True, slots=True, kw_only=True)
 class CallbackConfig(Generic[R]):
     """Options of `ctx.create_callback`.
 
@@ -53,7 +53,7 @@ class CallbackConfig(Generic[R]):
         _check_timeout("heartbeat_timeout", self.heartbeat_timeout)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value_class(frozen=True, slots=True, kw_only=True)
 class WaitForCallbackConfig(CallbackConfig[R]):
     """Options of `ctx.wait_for_callback`: those of a callback, and how its submitter is retried.
 
@@ -79,7 +79,7 @@ def _check_timeout(option: str, value: timedelta | None) -> None:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value_class(frozen=True, slots=True, kw_only=True)
 class ChildConfig:
     """Options of `ctx.run_in_child_context`.
 
@@ -103,7 +103,7 @@ class ChildConfig:
         check_sub_type(self.sub_type)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value_class(frozen=True, slots=True, kw_only=True)
 class WithRetryConfig:
     """Options of `ctx.with_retry`.
 
@@ -121,7 +121,7 @@ class WithRetryConfig:
         check_function("retry_strategy", self.retry_strategy)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value_class(frozen=True, slots=True, kw_only=True)
 class WaitForConditionConfig:
     """Options of `ctx.wait_for_condition`.
 
@@ -144,7 +144,7 @@ class WaitForConditionConfig:
         check_serdes("serdes", self.serdes)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value_class(frozen=True, slots=True, kw_only=True)
 class InvokeConfig(Generic[R]):
     """Options of `ctx.invoke`.
 

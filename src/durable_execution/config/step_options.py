@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from durable_execution.errors import ConfigurationError
 from durable_execution.protocol.enums import MAX_SUBTYPE_LENGTH, OperationSubType
+from durable_execution.value_classes import value_class
 
 if TYPE_CHECKING:
     from durable_execution.retry import RetryStrategy
@@ -27,7 +27,7 @@ class StepSemantics(Enum):
     AT_MOST_ONCE_PER_RETRY = "AT_MOST_ONCE_PER_RETRY"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value_class(frozen=True, slots=True, kw_only=True)
 class StepConfig:
     """Options of `ctx.step`.
 

@@ -9,7 +9,6 @@ import asyncio
 import functools
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextvars import copy_context
-from dataclasses import dataclass
 from typing import Any, Concatenate, ParamSpec
 
 from durable_execution.batch_result import BatchItem, BatchResult, CompletionReason
@@ -41,6 +40,7 @@ from durable_execution.runtime.call import Call
 from durable_execution.runtime.scope import ContextScope, check_name
 from durable_execution.serdes.codec import codec_for, return_annotation
 from durable_execution.serdes.interface import Codec
+from durable_execution.value_classes import value_class
 
 Items = Callable[[], Sequence[CompletionItem]]
 P = ParamSpec("P")
@@ -50,7 +50,6 @@ NO_MAP_CONFIG = MapConfig()
 NO_PARALLEL_CONFIG = ParallelConfig()
 
 
-@dataclass(slots=True)
 class CompletionPolicy:
     """Counts branches as they end, and decides when the batch is complete.
 
@@ -61,10 +60,11 @@ class CompletionPolicy:
         failed: Branches that failed so far.
     """
 
-    total: int
-    config: CompletionConfig
-    succeeded: int = 0
-    failed: int = 0
+    def __init__(self, total: int, config: CompletionConfig, *, succeeded: int = 0, failed: int = 0) -> None:
+        self.total = total
+        self.config = config
+        self.succeeded = succeeded
+        self.failed = failed
 
     def reason(self, items: Items) -> CompletionReason | None:
         """Return why the batch is complete, or None while it is not.
@@ -119,7 +119,7 @@ class CompletionPolicy:
         return CompletionReason.CUSTOM_COMPLETION_SUCCEEDED
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Branches:
     """The branches of one batch, created one at a time as they start.
 
@@ -299,7 +299,7 @@ class Batch:
         ]
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class ParallelBranch:
     """A branch of `ctx.parallel` with a name.
 

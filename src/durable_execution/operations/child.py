@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from durable_execution.config import ChildConfig
 from durable_execution.errors import (
@@ -44,8 +43,7 @@ Body = Callable[[ContextScope], Awaitable[Any]]
 Summary = Callable[[Any], str]
 
 
-@dataclass(frozen=True, slots=True)
-class Keeping:
+class Keeping(NamedTuple):
     """How the result of a context is stored.
 
     Attributes:

@@ -11,7 +11,6 @@ import inspect
 import json
 from collections.abc import Awaitable, Iterable, Sequence
 from contextvars import copy_context
-from dataclasses import dataclass
 from typing import Any, Generic, Self, TypeVar
 
 from durable_execution.errors import ConfigurationError, ExecutionError, InvocationError, OperationError
@@ -26,11 +25,12 @@ from durable_execution.protocol import OperationStatus
 from durable_execution.runtime.call import Call
 from durable_execution.runtime.loop import scope as running_scope
 from durable_execution.runtime.scope import TaskScope
+from durable_execution.value_classes import value_class
 
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Settled(Generic[T]):
     """How one awaitable of `ctx.all_settled` ended.
 

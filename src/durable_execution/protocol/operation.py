@@ -14,11 +14,11 @@ prints ISO 8601, and boto3 returns `datetime` objects. Inside this project, ever
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, TypeAlias
 
 from durable_execution.protocol.enums import TERMINAL_OPERATION_STATUSES, OperationStatus, OperationType
+from durable_execution.value_classes import value_class
 
 Wire: TypeAlias = dict[str, Any]
 """A JSON object with the member names of the Lambda API."""
@@ -141,7 +141,7 @@ class Operation:
         return self.details.get("InputPayload")
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class ErrorObject:
     """An error as it is checkpointed, returned and displayed.
 

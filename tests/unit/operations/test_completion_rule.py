@@ -24,7 +24,7 @@ ALL, MIN, TOLERANCE = (
 
 
 def reason(total: int, succeeded: int, failed: int, **criteria: Any) -> CompletionReason | None:
-    return CompletionPolicy(total, CompletionConfig(**criteria), succeeded, failed).reason(list)
+    return CompletionPolicy(total, CompletionConfig(**criteria), succeeded=succeeded, failed=failed).reason(list)
 
 
 @pytest.mark.parametrize(
@@ -115,11 +115,11 @@ def custom(outcome: CompletionOutcome | None) -> CompletionConfig:
 def test_a_rule_of_the_applications_own_decides(
     outcome: CompletionOutcome | None, expected: CompletionReason | None
 ) -> None:
-    assert CompletionPolicy(3, custom(outcome), 1, 1).reason(list) is expected
+    assert CompletionPolicy(3, custom(outcome), succeeded=1, failed=1).reason(list) is expected
 
 
 def test_a_rule_that_never_ends_it_runs_to_the_last_branch() -> None:
-    assert CompletionPolicy(3, custom(None), 1, 2).reason(list) is ALL
+    assert CompletionPolicy(3, custom(None), succeeded=1, failed=2).reason(list) is ALL
 
 
 def test_a_rule_sees_every_branch() -> None:
@@ -130,7 +130,7 @@ def test_a_rule_sees_every_branch() -> None:
         return CompletionDecision.go_on()
 
     items = [CompletionItem(0, "a"), CompletionItem(1, "b"), CompletionItem(2, "c")]
-    CompletionPolicy(3, CompletionConfig(should_complete=rule), 1, 1).reason(lambda: items)
+    CompletionPolicy(3, CompletionConfig(should_complete=rule), succeeded=1, failed=1).reason(lambda: items)
     assert seen == [CompletionStatus(1, 1, 2, 3, tuple(items))]
 
 
