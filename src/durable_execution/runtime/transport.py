@@ -11,7 +11,7 @@ import json
 import time
 from collections.abc import Callable, Mapping
 from functools import cache, lru_cache
-from http.client import HTTPException, HTTPResponse
+from http.client import HTTPException
 from random import Random
 from typing import Any, NamedTuple, TypeVar
 from urllib.parse import quote
@@ -22,6 +22,7 @@ from durable_execution.paging import MALFORMED
 from durable_execution.protocol import Wire
 from durable_execution.runtime.answers import checkpoint_answer, state_page
 from durable_execution.runtime.endpoint import SIGNATURE, Endpoint, as_service_error, expired, is_expired
+from durable_execution.runtime.reply import Reply, read_reply
 from durable_execution.runtime.service import CheckpointAnswer, StatePage
 
 Headers = Mapping[str, str]
@@ -44,14 +45,6 @@ MARGIN_SECONDS = 0.05
 
 Remaining = Callable[[], float]
 """Returns the seconds that are left of the invocation."""
-
-
-class Reply(NamedTuple):
-    """An answer of the server, whole."""
-
-    status: int
-    headers: Any
-    body: bytes
 
 
 class Timeouts(NamedTuple):
@@ -112,22 +105,17 @@ def _exchange_on_open(
 ) -> tuple[Reply, bool]:
     from urllib3.exceptions import ProtocolError, ReadTimeoutError
 
-    response = HTTPResponse(sock, method=request[0])
     try:
         sock.settimeout(timeouts.read if timeouts.total is None else min(timeouts.read, timeouts.total))
         sock.sendall(_written(pool, *request))
-        response.begin()
-        reply = Reply(response.status, response.headers, response.read())
+        with sock.makefile("rb") as stream:
+            return read_reply(stream)
     except TimeoutError as error:
         raise ReadTimeoutError(pool, request[1], f"Read timed out. ({error})") from error
     except ConnectionError as error:  # RemoteDisconnected is one
         raise DroppedError from error
     except (OSError, HTTPException) as error:
         raise ProtocolError("Connection aborted.", error) from error
-    else:
-        return reply, not response.will_close
-    finally:
-        response.close()
 
 
 def _written(pool: Any, method: str, target: str, headers: Headers, body: bytes | None) -> bytes:

@@ -14,8 +14,9 @@ from durable_execution.protocol import operation_id
 from durable_execution.runtime import loop as loop_module
 from durable_execution.runtime.body_threads import BodyTimes
 from durable_execution.runtime.guard import _lasts_as_recorded
+from durable_execution.runtime.reply import Reply
 from durable_execution.runtime.scope import OperationIdGenerator, check_name, misplaced
-from durable_execution.runtime.transport import Reply, Timeouts, Transport, _read, _unanswered, check_time
+from durable_execution.runtime.transport import Timeouts, Transport, _read, _unanswered, check_time
 
 CODE = (lambda: 1).__code__
 START = 1_767_225_600_000
