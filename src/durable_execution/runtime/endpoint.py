@@ -8,6 +8,7 @@ certificate, the retries and the time-outs. `resolve` creates a Lambda client fo
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -96,7 +97,7 @@ def make_client(*, has_operations: bool = True) -> Any:
         user_agent_extra="durable-execution-sdk",
     )
     client = session.create_client(SERVICE, config=config)
-    _load_everything(session)
+    _load_everything(session, has_handlers=has_operations)
     return client
 
 
@@ -172,9 +173,9 @@ def _session(*, has_operations: bool) -> Any:
     if default is not None:
         return default._session  # noqa: SLF001  # a profile that the program chose with boto3.setup_default_session
     from botocore.loaders import create_loader
-    from botocore.session import get_session
+    from botocore.session import Session
 
-    session = get_session()
+    session: Any = Session(include_builtin_handlers=has_operations)
     loader: Any = create_loader(session.get_config_variable("data_path"))
     loader.list_available_services = lambda _type: [SERVICE]  # listing the folders of all services takes 20 ms
     loader.load_data_with_path = _without_large_files(
@@ -184,13 +185,31 @@ def _session(*, has_operations: bool) -> Any:
     return session
 
 
-def _load_everything(session: Any) -> None:
-    """Let the session's further clients read botocore's files: those of AWS STS and of IAM Identity Center, for credentials."""
-    if "load_data_with_path" in vars(session.get_component("data_loader")):  # set by `_session`
-        from botocore.loaders import create_loader
+def _load_everything(session: Any, *, has_handlers: bool) -> None:
+    """Let the session create further clients: those of AWS STS and of IAM Identity Center, for credentials.
 
-        session.register_component("data_loader", create_loader(session.get_config_variable("data_path")))
-        session._register_endpoint_resolver()  # noqa: SLF001
+    They read botocore's files and need its handlers. botocore inspects the signature of every handler it registers, which
+    takes 6 ms, and few environments have credentials that need a further client: the first one registers the handlers.
+    """
+    if "load_data_with_path" not in vars(session.get_component("data_loader")):  # not made by `_session`
+        return
+    from botocore.loaders import create_loader
+
+    session.register_component("data_loader", create_loader(session.get_config_variable("data_path")))
+    session._register_endpoint_resolver()  # noqa: SLF001
+    if has_handlers:
+        return
+
+    lock = threading.Lock()
+
+    def create_client(*arguments: Any, **options: Any) -> Any:
+        with lock:
+            if "create_client" in vars(session):
+                session._register_builtin_handlers(session.get_component("event_emitter"))  # noqa: SLF001
+                del session.create_client  # from here on, the method of botocore
+        return session.create_client(*arguments, **options)
+
+    session.create_client = create_client
 
 
 def _without_large_files(loader: Any, region: str | None, *, has_operations: bool) -> Callable[[str], Any]:

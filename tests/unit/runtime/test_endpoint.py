@@ -144,6 +144,27 @@ def test_the_model_is_read_only_for_a_client_that_makes_the_calls(
     assert callable(client.checkpoint_durable_execution)
 
 
+def test_only_further_clients_have_botocores_handlers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A client of STS calls operations. The client that the configuration is taken from does not, and few sessions have more."""
+    made: list[Any] = []
+    session_for = endpoint_module._session
+
+    def remembered(**options: Any) -> Any:
+        made.append(session_for(**options))
+        return made[-1]
+
+    monkeypatch.setattr(endpoint_module, "_session", remembered)
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-west-2")
+
+    def handlers(client: Any) -> int:
+        return len(client.meta.events.emit("choose-service-name", service_name="runtime.sagemaker"))
+
+    assert handlers(make_client(has_operations=False)) == 0
+    assert [handlers(made[0].create_client("sts")) for _ in range(2)] == [1, 1]
+    assert handlers(make_client()) == 1
+    assert handlers(made[1].create_client("sts")) == 1
+
+
 def test_a_model_of_the_user_is_read(monkeypatch: pytest.MonkeyPatch, files_read: list[str], tmp_path: Path) -> None:
     folder = tmp_path / "lambda" / API_VERSION
     folder.mkdir(parents=True)
