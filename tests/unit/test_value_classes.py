@@ -169,8 +169,8 @@ def test_only_frozen_classes_with_slots_are_made() -> None:
 def test_options_with_a_type_parameter_can_be_created() -> None:
     """`CallbackConfig[int](…)` raised a TypeError: Python 3.11's frozen dataclass with slots refuses the attribute it sets."""
     assert CallbackConfig[int](result_type=int) == CallbackConfig(result_type=int)
-    assert WaitForCallbackConfig[int]() == WaitForCallbackConfig()
-    assert InvokeConfig[str](tenant_id="t") == InvokeConfig(tenant_id="t")
+    assert WaitForCallbackConfig[int](result_type=int) == WaitForCallbackConfig(result_type=int)
+    assert InvokeConfig[str](result_type=str) == InvokeConfig(result_type=str)
 
 
 def test_options_show_their_fields_in_an_interpreter() -> None:
