@@ -277,7 +277,23 @@ await ctx.parallel([{}], name="tell_all")
 return await ctx.step(ship())
 """
 
+COUNTED = _order(
+    """
+    missing = []
+    def count(step: StepContext) -> int:
+        missing.append("batteries")
+        return 3
+    await ctx.step(count, name="count_shelf")
+    if missing:
+        await ctx.step(charge(), name="order_more")
+    else:
+        await ctx.step(charge(), name="thank_supplier")
+    await ctx.wait(timedelta(hours=8), name="until_morning")
+    """
+)
+
 FURTHER = (
+    Broken("closure_at_run_time", COUNTED, COUNTED, is_continued=True, is_waiting=True),
     Broken(
         "exception_in_item",
         """

@@ -64,7 +64,8 @@ WORDS: dict[str, tuple[str, ...]] = {
         'Fix make the new call only `if ctx.patched("audit"):`',
     ),
     "clock_branch": (
-        'your code calls step "charge_express"',
+        'your code skips the recorded step "charge_standard" and calls step "charge_express"',
+        "≠ SKIPPED CALL",
         "Likely clock_branch.py:44",
         "datetime.now(",
     ),
@@ -177,6 +178,12 @@ WORDS: dict[str, tuple[str, ...]] = {
         "retry_storm_in_map.py:43 in book",
         "correct retry_storm_in_map.py:43 or handle StepError where the step is called",
         "this execution has ended, so start a new one",
+    ),
+    "closure_at_run_time": (
+        'Diverged in invocation 2 at call 2: your code skips the recorded step "order_more" and calls step "thank_supplier"',
+        "≠ SKIPPED CALL",
+        "`if missing` is false, so line 51 runs in place of line 49; `missing` is changed inside count",
+        "Fix return the value from count, and compute `missing` from the recorded results",
     ),
     "inserted_before_its_like": (
         'Diverged in invocation 2 at call 2: your code calls step "audit", the recording has step "charge"',
