@@ -216,7 +216,12 @@ def test_the_keys_of_a_table_are_tried_for_a_variable_and_those_of_data_are_not(
     module.LIMITS = {"safe": 10, "fast": 20}
     module.ROWS = {str(number): number for number in range(100)}
     module.NUMBERS = {1: "a", 2: "b"}
-    module.Mode = Enum("Mode", {"ONE": "one", "TWO": "two"})
+
+    class Mode(Enum):
+        ONE = "one"
+        TWO = "two"
+
+    module.Mode = Mode
     monkeypatch.setattr(worker, "user_modules", lambda: [module])
     members = worker.values_beside_each_other()
     assert members == (("one", "two"), ("safe", "fast"))
