@@ -170,7 +170,7 @@ class _Reading:
             if branch is not None and not _shares(branch, other):
                 continue
             if branch is not None:
-                self.kind = Kind.SKIPPED
+                self.kind = Kind.SKIPPED if self.kind is Kind.RENAMED else self.kind
                 return self._decides(branch, f"so line {here.first} runs in place of line {other.first}")
         if others:
             return self._added_before(here, others)
@@ -202,7 +202,7 @@ class _Reading:
         branch = self._branch(here, outside=other)
         if branch is None and not self._always_runs(here):
             return None
-        self.kind = Kind.INSERTED
+        self.kind = Kind.INSERTED if self.kind is Kind.RENAMED else self.kind
         if branch is not None:
             return self._decides(branch, f"so line {here.first} makes this call before {before}")
         likely = f"{self._place(here.first)} always makes this call before {before}: it was added to the code after the recording"
