@@ -154,7 +154,10 @@ def test_only_further_clients_have_botocores_handlers(monkeypatch: pytest.Monkey
         return made[-1]
 
     monkeypatch.setattr(endpoint_module, "_session", remembered)
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-west-2")
+    for name, value in ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
+    if "boto3" in sys.modules:
+        monkeypatch.setattr("boto3.DEFAULT_SESSION", None)
 
     def handlers(client: Any) -> int:
         return len(client.meta.events.emit("choose-service-name", service_name="runtime.sagemaker"))
