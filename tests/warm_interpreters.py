@@ -23,18 +23,18 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, NoReturn
 
-from durable_execution.replay import supervisor
-from durable_execution.replay.channel import KEY_BYTES, Channel
+from durable_execution.replay.workers import supervisor
+from durable_execution.replay.workers.channel import KEY_BYTES, Channel
 
 READ_AT_START = ("PYTHON", "LC_", "LANG")
 """Variables that an interpreter reads when it starts: each of their values needs an interpreter of its own."""
 
 LOADED_WHEN_NEEDED = (
     "durable_execution.replay.checks",
-    "durable_execution.replay.evidence",
-    "durable_execution.replay.explained",
+    "durable_execution.replay.cause.evidence",
+    "durable_execution.replay.cause.explained",
     "durable_execution.replay.reorder",
-    "durable_execution.replay.reproduction",
+    "durable_execution.replay.cause.reproduction",
 )
 """What a process that replays imports where something differs: most processes of the suite."""
 
@@ -148,7 +148,7 @@ def warm() -> Iterator[WarmInterpreters]:
 
 def serve(descriptor: int) -> None:
     """Fork for every request, until the other end is closed."""
-    from durable_execution.replay import worker
+    from durable_execution.replay.workers import worker
 
     worker.replay_something()
     for name in LOADED_WHEN_NEEDED:
@@ -188,7 +188,7 @@ def _forked(connection: socket.socket, request: Any, descriptors: list[int]) -> 
 
 def _run(path: list[str], environ: dict[str, str], directory: str, connection: int, output: int) -> NoReturn:
     """Be the process."""
-    from durable_execution.replay.worker import main
+    from durable_execution.replay.workers.worker import main
 
     for standard in (1, 2):
         os.dup2(output, standard)

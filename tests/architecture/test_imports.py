@@ -41,7 +41,7 @@ def test_defining_a_handler_with_plain_types_loads_nothing_that_can_wait() -> No
 
 def test_the_screen_opens_without_what_replays() -> None:
     loaded = modules_after("import durable_debugger.app, durable_debugger.cli.look, durable_debugger.cli.options")
-    names = ("pool", "supervisor", "replayer", "loading", "deciding_line", "slicing")
+    names = ("workers.pool", "workers.supervisor", "replayer", "loading", "cause.deciding_line", "cause.slicing")
     replaying = {"durable_execution.handler", "pydantic_core", *(f"durable_execution.replay.{name}" for name in names)}
     assert loaded.isdisjoint(replaying), sorted(loaded.intersection(replaying))
 

@@ -21,7 +21,7 @@ from durable_execution.local import CountingIds, LocalEngine
 from durable_execution.observers import CallSite, InvocationEnded, InvocationStarted, Observer
 from durable_execution.protocol import InvocationStatus, OperationStatus, Wire, operation_id
 from durable_execution.replay import Handlers, Replayer, Source, WorkerOptions, check_in_workers
-from durable_execution.replay.supervisor import HandlerProcess
+from durable_execution.replay.workers.supervisor import HandlerProcess
 from durable_execution.runtime.announcer import Announcer
 from durable_execution.runtime.call import Call
 from durable_execution.trace import DirectorySink, TraceRecorder

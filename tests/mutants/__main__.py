@@ -67,18 +67,22 @@ GROUPS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("tests/replay/test_corpus.py", "tests/replay/test_checking.py", "tests/scenarios/test_nondeterminism.py"),
         ("tests/replay/test_edits.py", "tests/replay/test_fixes.py"),
     ),
-    "replay/cause.py": (
+    "replay/cause/observed_cause.py": (
         ("tests/unit/replay", "tests/replay/test_suspect_ranking.py"),
         ("tests/replay/test_suspects.py", "tests/replay/test_formats.py"),
         ("tests/replay/test_causes.py",),
     ),
-    "replay/cause_finder.py": (("tests/unit/replay",), ("tests/replay/test_causes.py",)),
+    "replay/workers/cause_finder.py": (("tests/unit/replay",), ("tests/replay/test_causes.py",)),
     "replay/suspects.py": (
         ("tests/unit/replay", "tests/replay/test_suspect_ranking.py"),
         ("tests/replay/test_suspects.py",),
         ("tests/replay/test_replayer.py", "tests/replay/test_awkward.py", "tests/replay/test_installed.py"),
     ),
-    "replay/slicing.py": (("tests/unit/replay",), ("tests/replay/test_causes.py",), ("tests/replay/test_unseen.py",)),
+    "replay/cause/slicing.py": (
+        ("tests/unit/replay",),
+        ("tests/replay/test_causes.py",),
+        ("tests/replay/test_unseen.py",),
+    ),
     "local/rules": (
         ("tests/unit/local/rules", "tests/unit/local/test_execution_forks.py", "tests/unit/local/test_queries.py"),
         ("tests/unit/local",),

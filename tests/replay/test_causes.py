@@ -19,20 +19,20 @@ from durable_execution.replay import (
     Replayer,
     ReplayReport,
     Source,
-    cause_finder,
     check_in_workers,
     load_history,
     render,
 )
-from durable_execution.replay.cause_finder import CauseFinder, Replays
-from durable_execution.replay.dependence import Dependences
-from durable_execution.replay.evidence import CauseSearch
-from durable_execution.replay.line_recording import EventKind, LineEvent, LineRecording
-from durable_execution.replay.messages import Ready
+from durable_execution.replay.cause.dependence import Dependences
+from durable_execution.replay.cause.evidence import CauseSearch
+from durable_execution.replay.cause.reproduction import FIRST_CALLS, LAST_CALLS, Variant, blank_of, variants_here
+from durable_execution.replay.lines.line_recording import EventKind, LineEvent, LineRecording
 from durable_execution.replay.recorded_state import contexts_to_open
-from durable_execution.replay.reproduction import FIRST_CALLS, LAST_CALLS, Variant, blank_of, variants_here
-from durable_execution.replay.supervisor import WorkerOptions
 from durable_execution.replay.surroundings import Surroundings
+from durable_execution.replay.workers import cause_finder
+from durable_execution.replay.workers.cause_finder import CauseFinder, Replays
+from durable_execution.replay.workers.messages import Ready
+from durable_execution.replay.workers.supervisor import WorkerOptions
 from durable_execution.trace import MemorySink, read_traces
 from tests.replay import cause_corpus, varying
 from tests.replay.causes.hash_shard.handler import EVENT

@@ -23,10 +23,10 @@ import pytest
 
 from durable_execution import DurableContext, durable_execution
 from durable_execution.history.reading import read_history
-from durable_execution.replay import landlock
-from durable_execution.replay.pool import ReplayPool
+from durable_execution.replay.isolation import landlock
 from durable_execution.replay.report import ReplayReport, Verdict
-from durable_execution.replay.supervisor import Task, WorkerOptions
+from durable_execution.replay.workers.pool import ReplayPool
+from durable_execution.replay.workers.supervisor import Task, WorkerOptions
 from tests.replay.recording import history_of
 
 HERE = Path(__file__).parent

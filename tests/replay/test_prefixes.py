@@ -10,13 +10,13 @@ from durable_execution.divergence import Divergence
 from durable_execution.history.reading import read_history
 from durable_execution.history.recorded import RecordedExecution
 from durable_execution.replay import FORMATS, ReplayReport, Verdict, render
-from durable_execution.replay.cause_finder import CauseFinder
+from durable_execution.replay.cause.evidence import CauseSearch
 from durable_execution.replay.checks import cut_points, replay_every_prefix
-from durable_execution.replay.evidence import CauseSearch
-from durable_execution.replay.perturb import Perturbation, Perturber, environment_perturbations
+from durable_execution.replay.isolation.substitutes import variables_read
 from durable_execution.replay.reorder import divergence_in_order
-from durable_execution.replay.substitutes import variables_read
-from durable_execution.replay.supervisor import WorkerOptions
+from durable_execution.replay.workers.cause_finder import CauseFinder
+from durable_execution.replay.workers.perturb import Perturbation, Perturber, environment_perturbations
+from durable_execution.replay.workers.supervisor import WorkerOptions
 from tests.replay import other_worlds, workflows
 from tests.replay.recording import history_of
 

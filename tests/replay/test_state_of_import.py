@@ -7,9 +7,9 @@ import pytest
 
 from durable_execution import DurableContext, durable_execution
 from durable_execution.history.reading import read_history
-from durable_execution.replay.pool import ReplayPool
 from durable_execution.replay.report import ReplayReport, Verdict
-from durable_execution.replay.supervisor import Task, WorkerOptions
+from durable_execution.replay.workers.pool import ReplayPool
+from durable_execution.replay.workers.supervisor import Task, WorkerOptions
 from tests.replay.recording import history_of
 
 pytestmark = [
@@ -100,7 +100,7 @@ GAPS = {
     "closing a connection": ("A, _ = socket.socketpair(); B = A.dup(); A.close()", "B.close()"),
     "what runs at the end of the process": ("import threading", "threading._register_atexit(print, 'x')"),
     "the judge itself": (
-        "import durable_execution.replay.isolation as judging",
+        "import durable_execution.replay.isolation.audit_hook as judging",
         "judging._hook.everywhere = None; judging.current.set(None); os.sched_getaffinity(0); os.kill(os.getpid(), 0)",
     ),
 }

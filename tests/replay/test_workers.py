@@ -16,10 +16,10 @@ import pytest
 from durable_execution.history.reading import read_history
 from durable_execution.history.recorded import RecordedExecution
 from durable_execution.replay import Handlers, Replayer, Source, WorkerOptions, check_in_workers
-from durable_execution.replay.pool import ReplayPool
 from durable_execution.replay.report import ExitCode, ReplayReport, Verdict, worst
 from durable_execution.replay.run import UnusableHandlerError
-from durable_execution.replay.supervisor import HandlerProcess, ReplayProcess, Task
+from durable_execution.replay.workers.pool import ReplayPool
+from durable_execution.replay.workers.supervisor import HandlerProcess, ReplayProcess, Task
 from tests.replay import corpus_dispatch, misbehaving
 from tests.replay.recording import history_of
 
@@ -141,7 +141,7 @@ def test_forks_load_nothing_for_a_difference(recording: RecordedExecution, tmp_p
     script = f"""
 import pickle, sys
 from pathlib import Path
-from durable_execution.replay import worker
+from durable_execution.replay.workers import worker
 from durable_execution.replay.loading import load_handler
 from durable_execution.replay.replayer import Replayer
 worker.replay_something()
@@ -293,8 +293,8 @@ def test_workers_end_with_their_supervisor(recording: RecordedExecution, tmp_pat
     source = f"""
 import pickle, sys
 from pathlib import Path
-from durable_execution.replay.pool import ReplayPool
-from durable_execution.replay.supervisor import Task, WorkerOptions
+from durable_execution.replay.workers.pool import ReplayPool
+from durable_execution.replay.workers.supervisor import Task, WorkerOptions
 recording = pickle.loads(Path(sys.argv[1]).read_bytes())
 pool = ReplayPool(WorkerOptions(jobs=1))
 for report in pool.replay(Task(0, "x", recording, "{FILE}:flow") for _ in range(10)):

@@ -224,7 +224,7 @@ def replay_all(folder: str, names: list[str]) -> None:
 def check_all(folder: str, names: list[str], *, perturbs: bool, seconds: float = math.inf) -> None:
     """Replay in worker processes; print one JSON line for each program, until the time is up."""
     from durable_execution.replay import Handlers, Source, check_in_workers, load_history
-    from durable_execution.replay.supervisor import WorkerOptions
+    from durable_execution.replay.workers.supervisor import WorkerOptions
 
     until = time.monotonic() + seconds
     for program in programs():

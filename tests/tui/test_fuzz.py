@@ -22,7 +22,7 @@ from durable_debugger.model.session import Session
 from durable_debugger.screens.handlers import HANDLERS, load_handlers
 from durable_debugger.sources.places import Library
 from durable_debugger.widgets.lines import LineView
-from durable_execution.replay.line_recording import EventKind, Frame, LineEvent, LineRecording
+from durable_execution.replay.lines.line_recording import EventKind, Frame, LineEvent, LineRecording
 from tests.tui.conftest import Drive, order_session
 from tests.tui.recordings import order_execution
 from tests.tui.test_hostile import HOSTILE, hostile_session

@@ -69,7 +69,7 @@ def run_explain(arguments: Namespace, output: Output) -> int:
 def _divergence(loaded: Loaded, arguments: Namespace) -> Divergence | None:
     """The root difference of a replay of the execution against the handler."""
     from durable_execution.replay.checks import Handlers, Source
-    from durable_execution.replay.pool import check_in_workers
+    from durable_execution.replay.workers.pool import check_in_workers
 
     options = replace(worker_options(arguments), has_rows=False)
     source = Source(loaded.origin, lambda: loaded.execution)

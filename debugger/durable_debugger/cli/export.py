@@ -26,7 +26,7 @@ from durable_execution.counts import counted
 from durable_execution.history.documents import bundle_of, history_of, report_of
 from durable_execution.private_files import open_private
 from durable_execution.protocol.safe_text import json_text, printable
-from durable_execution.replay.line_recording import LineRecording
+from durable_execution.replay.lines.line_recording import LineRecording
 from durable_execution.telemetry.backfill import backfill
 from durable_execution.telemetry.otlp import PROTOCOLS, send_otlp, to_otlp
 

@@ -36,9 +36,9 @@ from durable_execution.clock import SystemClock
 from durable_execution.counts import counted
 from durable_execution.local.store.database import SQLITE_MAGIC
 from durable_execution.replay.checks import Handlers, Source
-from durable_execution.replay.pool import check_in_workers
 from durable_execution.replay.read_ahead import loaded_ahead
 from durable_execution.replay.report import ReplayReport
+from durable_execution.replay.workers.pool import check_in_workers
 
 STATUSES = ("RUNNING", "SUCCEEDED", "FAILED", "TIMED_OUT", "STOPPED", "PAUSED", "PAUSING")
 SHOW_SECONDS = 0.1

@@ -42,8 +42,8 @@ from durable_execution.local.hosts import Outcome, host_of
 from durable_execution.local.rules.forks import ForkClient
 from durable_execution.protocol import ErrorObject, ExecutionArn
 from durable_execution.protocol.operation import to_datetime
+from durable_execution.replay.isolation.substitutes import isolated, released
 from durable_execution.replay.loading import load_handler
-from durable_execution.replay.substitutes import isolated, released
 from durable_execution.replay.suspects import SuspectList
 from durable_execution.runtime.call import Call
 from durable_execution.runtime.state import ExecutionState

@@ -23,13 +23,22 @@ from durable_debugger.cli.verify import worker_options
 from durable_execution.counts import counted
 from durable_execution.divergence import explain
 from durable_execution.history.recorded import RecordedExecution
-from durable_execution.replay.channel import Channel, ClosedChannelError, ForgedMessageError
-from durable_execution.replay.messages import DEBUGPY, HOST, PDB, DebugEnded, DebugJob, DebugReady, Start, Unusable
 from durable_execution.replay.report import ReplayReport
 from durable_execution.replay.run import UnusableHandlerError
-from durable_execution.replay.supervisor import start_process
+from durable_execution.replay.workers.channel import Channel, ClosedChannelError, ForgedMessageError
+from durable_execution.replay.workers.messages import (
+    DEBUGPY,
+    HOST,
+    PDB,
+    DebugEnded,
+    DebugJob,
+    DebugReady,
+    Start,
+    Unusable,
+)
+from durable_execution.replay.workers.supervisor import start_process
 
-DEBUG_PROCESS = "durable_execution.replay.debug_process"
+DEBUG_PROCESS = "durable_execution.replay.workers.debug_process"
 DEFAULT_PORT = 5678
 CONFIGURATION = Path(".vscode") / "launch.json"
 NAME = "Replay with durable-debug"

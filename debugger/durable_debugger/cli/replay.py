@@ -16,8 +16,8 @@ from durable_debugger.sources.places import Library
 from durable_execution.counts import counted
 from durable_execution.replay.checks import Handlers, Source
 from durable_execution.replay.formats import extent
-from durable_execution.replay.pool import ReplayPool
 from durable_execution.replay.report import ReplayReport, Verdict
+from durable_execution.replay.workers.pool import ReplayPool
 
 
 def add_replay_arguments(parser: ArgumentParser) -> None:

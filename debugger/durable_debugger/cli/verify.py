@@ -35,14 +35,14 @@ from durable_execution.protocol import ExecutionStatus
 from durable_execution.protocol.safe_text import printable
 from durable_execution.replay.checks import Handlers, Source
 from durable_execution.replay.formats import FORMATS, render
-from durable_execution.replay.line_recording import LineRecording
+from durable_execution.replay.lines.line_recording import LineRecording
 from durable_execution.replay.loading import history_files
-from durable_execution.replay.pool import check_in_workers
 from durable_execution.replay.read_ahead import loaded_ahead
 from durable_execution.replay.replayer import DEFAULT_SECONDS
 from durable_execution.replay.report import ReplayReport, Verdict, worst
 from durable_execution.replay.run import UnknownHandlerError, UnusableHandlerError
-from durable_execution.replay.supervisor import WorkerOptions
+from durable_execution.replay.workers.pool import check_in_workers
+from durable_execution.replay.workers.supervisor import WorkerOptions
 
 LINE_SECONDS = 60.0
 """Longest replay that records lines."""
@@ -350,9 +350,9 @@ def recorded_lines(
         hides_secrets: Whether values that look like secrets are hidden.
         options: How to replay.
     """
-    from durable_execution.replay.messages import Stepping
+    from durable_execution.replay.lines.probes import Stepping
     from durable_execution.replay.replayed_tree import rooted_at
-    from durable_execution.replay.supervisor import HandlerProcess
+    from durable_execution.replay.workers.supervisor import HandlerProcess
 
     home = HandlerProcess(target, replace(options or WorkerOptions(), jobs=1))
     try:

@@ -281,8 +281,8 @@ def _sharpened(divergence: Divergence, execution: RecordedExecution) -> Divergen
     """Return a difference with the edit or the line that decides it, where the code that ran is on this computer."""
     if not divergence.is_root:
         return divergence
-    from durable_execution.replay.edits import edit_at_call, recorded_sources
-    from durable_execution.replay.explained import applied
+    from durable_execution.replay.cause.edits import edit_at_call, recorded_sources
+    from durable_execution.replay.cause.explained import applied
 
     cause = edit_at_call(divergence, recorded_sources(execution)) if divergence.cause is None else None
     return applied(replace(divergence, cause=cause or divergence.cause))

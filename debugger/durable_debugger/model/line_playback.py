@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from durable_debugger.model.line_settings import LineSettings, Place
-from durable_execution.replay.line_recording import EventKind, Frame, LineEvent, LineRecording
+from durable_execution.replay.lines.line_recording import EventKind, Frame, LineEvent, LineRecording
 
 STOPS = frozenset({EventKind.LINE, EventKind.EXCEPTION})
 """Events at which stepping stops."""

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from durable_execution.counts import counted
-from durable_execution.replay.line_recording import EventKind, LineRecording
-from durable_execution.replay.probes import RAISED, Probe, is_true
+from durable_execution.replay.lines.line_recording import EventKind, LineRecording
+from durable_execution.replay.lines.probes import RAISED, Probe, is_true
 
 Place = tuple[str, int]
 """A file and a line."""

@@ -25,7 +25,7 @@ from durable_execution.call_site import CallSite
 from durable_execution.explain.user_code import own_files
 from durable_execution.history.recorded import RecordedExecution, RecordedOperation
 from durable_execution.protocol import OperationType
-from durable_execution.replay.line_recording import LineRecording
+from durable_execution.replay.lines.line_recording import LineRecording
 
 HIDDEN = Secrets()
 FAILED_INVOCATION = frozenset({State.FAILED, State.TIMED_OUT, State.RETRYING})

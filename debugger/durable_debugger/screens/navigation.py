@@ -19,7 +19,7 @@ from durable_debugger.widgets.diff_pane import DiffPane
 from durable_debugger.widgets.lines import LineView
 from durable_debugger.widgets.panes import OutlinePane, TimelinePane
 from durable_debugger.widgets.source_pane import LocalsPane, SourcePane
-from durable_execution.replay.probes import UnusableExpressionError, checked
+from durable_execution.replay.lines.probes import UnusableExpressionError, checked
 
 if TYPE_CHECKING:
     from durable_debugger.screens.main import MainScreen

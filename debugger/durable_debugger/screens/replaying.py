@@ -14,15 +14,15 @@ from durable_debugger.model.session import Session
 from durable_debugger.screens.handlers import handles
 from durable_debugger.text.source_path import nearer
 from durable_execution.errors import DurableError
-from durable_execution.replay.line_recording import LineRecording
-from durable_execution.replay.probes import Probe
+from durable_execution.replay.lines.line_recording import LineRecording
+from durable_execution.replay.lines.probes import Probe
 from durable_execution.replay.report import ReplayReport
 
 if TYPE_CHECKING:  # what replays is loaded when something is replayed: opening an execution needs none of it
     from durable_debugger.screens.main import MainScreen
-    from durable_execution.replay.messages import Stepping
-    from durable_execution.replay.reproduction import Variant
-    from durable_execution.replay.supervisor import HandlerProcess
+    from durable_execution.replay.cause.reproduction import Variant
+    from durable_execution.replay.lines.probes import Stepping
+    from durable_execution.replay.workers.supervisor import HandlerProcess
 
 GROUP = "replay"
 SECONDS = 30.0
@@ -104,8 +104,8 @@ class Replays:
 
     def _replay(self, session: Session, target: str) -> None:
         from durable_execution.replay.checks import Handlers, Source
-        from durable_execution.replay.pool import check_in_workers
-        from durable_execution.replay.supervisor import WorkerOptions
+        from durable_execution.replay.workers.pool import check_in_workers
+        from durable_execution.replay.workers.supervisor import WorkerOptions
 
         worker = get_current_worker()
         try:
@@ -133,7 +133,7 @@ class Replays:
         self, session: Session, target: str, probes: tuple[Probe, ...], done: Callable[[Session, LineRecording], None]
     ) -> None:
         """Record a replay by line, in an isolated process like every other replay."""
-        from durable_execution.replay.messages import Stepping
+        from durable_execution.replay.lines.probes import Stepping
 
         worker = get_current_worker()
         stepping = Stepping(probes, opens_contexts=_opens_contexts(session), hides_secrets=session.secrets is not None)
@@ -148,7 +148,7 @@ class Replays:
 
     def _variants(self, session: Session, target: str, stepping: "Stepping") -> "list[Variant]":
         from durable_execution.replay.replayed_tree import rooted_at
-        from durable_execution.replay.supervisor import HandlerProcess, WorkerOptions
+        from durable_execution.replay.workers.supervisor import HandlerProcess, WorkerOptions
 
         home = self._home = HandlerProcess(target, WorkerOptions(jobs=1))
         try:

@@ -129,7 +129,7 @@ def expanded(text: str, cells: int, *, used: int = 0, depth: int = 16) -> list[s
     """Return the short text of a value on several lines, one for each member of what does not fit on one line.
 
     Args:
-        text: The text, as `durable_execution.replay.value_text` writes it.
+        text: The text, as `durable_execution.replay.lines.value_text` writes it.
         cells: Available width.
         used: Width of what stands before it on its first line.
         depth: How deep members are expanded.

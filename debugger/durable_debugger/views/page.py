@@ -23,7 +23,7 @@ from durable_debugger.views.inspector import inspector_lines
 from durable_debugger.views.timeline import Chart, axis_line, timeline_line
 from durable_execution.counts import counted
 from durable_execution.divergence import Divergence, explanation
-from durable_execution.replay.line_recording import EventKind, LineRecording
+from durable_execution.replay.lines.line_recording import EventKind, LineRecording
 from durable_execution.replay.report import ReplayReport, Verdict
 
 STYLE = """

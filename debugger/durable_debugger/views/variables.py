@@ -10,7 +10,7 @@ from durable_debugger.text import glyphs
 from durable_debugger.text.cells import cut, safe, width
 from durable_debugger.text.payloads import members
 from durable_debugger.text.segments import Line, Part, fit, line_width
-from durable_execution.replay.line_recording import EventKind
+from durable_execution.replay.lines.line_recording import EventKind
 from durable_execution.trace.schema import TraceEntry
 
 Path = tuple[str, ...]

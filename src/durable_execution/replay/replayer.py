@@ -229,8 +229,8 @@ class _Replay:
 
     def _with_causes(self, divergences: list[Divergence], first: ReplayRun) -> list[Divergence]:
         """Explain the differences; what finds causes is loaded here, because most replays find no difference."""
-        from durable_execution.replay.cause import findings_for, with_lost_class, with_suspects
-        from durable_execution.replay.explained import applied
+        from durable_execution.replay.cause.explained import applied
+        from durable_execution.replay.cause.observed_cause import findings_for, with_lost_class, with_suspects
 
         handler, recording = self._replayer.handler, self._execution
         seen = tuple(self._suspects), findings_for(handler.function)
@@ -238,9 +238,9 @@ class _Replay:
         found = [with_lost_class(one, first, recording) if one.is_root else one for one in found]
         if not self._replayer.cause or first.is_timed_out or self._is_late():
             return [*map(applied, found)] if self._replayer.explains or self._replayer.cause else found
-        from durable_execution.replay.edits import recorded_sources
-        from durable_execution.replay.evidence import SECONDS, CauseSearch
-        from durable_execution.replay.reproduction import variants_here
+        from durable_execution.replay.cause.edits import recorded_sources
+        from durable_execution.replay.cause.evidence import SECONDS, CauseSearch
+        from durable_execution.replay.cause.reproduction import variants_here
 
         seconds, opened = min(SECONDS, self._deadline - time.monotonic()), contexts_to_open(found, recording)
         replays = list(variants_here(handler, recording, seconds=seconds, opened=opened))

@@ -15,11 +15,11 @@ from durable_execution.errors import DurableError, SerializationError
 from durable_execution.invocation import InvocationLoop
 from durable_execution.observers import Observer
 from durable_execution.protocol import InvocationInput, Wire
-from durable_execution.replay.isolation import is_refusal
+from durable_execution.replay.isolation.audit_hook import is_refusal
+from durable_execution.replay.isolation.substitutes import ThreadRecorder, isolated, recorded_by
 from durable_execution.replay.recorded_state import RecordedState
 from durable_execution.replay.replay_thread import ReplayThread, ReplayTimeoutError, abandon
 from durable_execution.replay.stand_ins import Collector, ReplayLambdaContext, ReplayService, TaskTracker
-from durable_execution.replay.substitutes import ThreadRecorder, isolated, recorded_by
 from durable_execution.replay.suspects import Profiler, Suspect, SuspectList, claim, stop_watching
 from durable_execution.runtime.call import Call
 from durable_execution.runtime.loop import EnvironmentLoop
@@ -283,7 +283,7 @@ def _replay(run: ReplayRun, loop: ReplayLoop, suspects: SuspectList, *, pretends
 def _effects(*, pretends: bool) -> AbstractContextManager[None]:
     if not pretends:
         return nullcontext()
-    from durable_execution.replay.pretences import pretended_effects  # most replays attempt no effect
+    from durable_execution.replay.isolation.pretences import pretended_effects  # most replays attempt no effect
 
     return pretended_effects()
 

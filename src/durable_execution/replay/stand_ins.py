@@ -34,7 +34,7 @@ from durable_execution.observers import (
 from durable_execution.protocol import OperationType, Wire
 from durable_execution.protocol.ids import task_prefix
 from durable_execution.protocol.operation import DETAILS_MEMBER
-from durable_execution.replay.isolation import is_refusal
+from durable_execution.replay.isolation.audit_hook import is_refusal
 from durable_execution.replay.suspects import SuspectKind, SuspectList, user_stack
 from durable_execution.runtime.loop import scope as running_scope
 from durable_execution.runtime.scope import ContextScope, TaskScope

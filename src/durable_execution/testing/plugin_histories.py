@@ -36,7 +36,7 @@ from durable_execution.retry import drawing_from
 
 if TYPE_CHECKING:
     from durable_execution.replay import Handlers, ReplayReport
-    from durable_execution.replay.pool import ReplayPool
+    from durable_execution.replay.workers.pool import ReplayPool
 
 SUFFIX = ".history.json"
 HANDLERS: "pytest.StashKey[Handlers]" = pytest.StashKey()
@@ -139,8 +139,8 @@ class HistoryItem(pytest.Item):
 
     def _pool(self) -> "ReplayPool":
         """The processes that replay, which all tests of this session share."""
-        from durable_execution.replay.pool import ReplayPool
-        from durable_execution.replay.supervisor import WorkerOptions
+        from durable_execution.replay.workers.pool import ReplayPool
+        from durable_execution.replay.workers.supervisor import WorkerOptions
 
         found = self.config.stash.get(POOL, None)
         if found is None:

@@ -18,7 +18,7 @@ from durable_debugger.cli import main
 from durable_debugger.cli.entry import VERBS
 from durable_debugger.cli.output import Output
 from durable_debugger.cli.verify import Progress
-from durable_execution.replay import pool
+from durable_execution.replay.workers import pool
 from tests.tui.recordings import order_recording
 
 WORKFLOWS = Path(__file__).with_name("workflows.py")

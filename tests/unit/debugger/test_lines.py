@@ -5,7 +5,7 @@ import pytest
 from durable_debugger.model.line_playback import LinePlayback
 from durable_debugger.model.line_settings import Breakpoint
 from durable_debugger.text.payloads import expanded
-from durable_execution.replay.line_recording import EventKind, Frame, LineEvent, LineRecording
+from durable_execution.replay.lines.line_recording import EventKind, Frame, LineEvent, LineRecording
 
 CALL, LINE, OPERATION = EventKind.CALL, EventKind.LINE, EventKind.OPERATION
 EXCEPTION, RETURN, SUSPEND, RESUME = EventKind.EXCEPTION, EventKind.RETURN, EventKind.SUSPEND, EventKind.RESUME

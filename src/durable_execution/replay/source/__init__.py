@@ -1,0 +1,1 @@
+"""What today's source says, statement by statement, without running it."""

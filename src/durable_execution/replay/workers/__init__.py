@@ -1,0 +1,1 @@
+"""The processes that replay recordings, and the one that starts, questions and ends them."""
