@@ -100,8 +100,8 @@ def _folder(shared_data: Path, name: str) -> Path:
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """One worker more than cores: tests wait for processes and sockets, and each worker collects every test."""
-    return 1 + (os.cpu_count() or 1)
+    """Two workers more than cores: tests wait for processes and sockets, and each worker collects every test."""
+    return 2 + (os.cpu_count() or 1)
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
