@@ -50,6 +50,28 @@ def test_edit_replay_look(drive: Drive, tmp_path: Path, monkeypatch: pytest.Monk
     drive(session, script)
 
 
+def test_escape_ends_a_replay_that_never_ends(drive: Drive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    case, session = opened("inserted", tmp_path)
+    recorded = HEAD + case.case.recorded + "\n"
+    case.module.write_text(recorded.replace("    await ", "    while True: pass\n    await ", 1))
+
+    async def script(app: DebuggerApp, pilot: Pilot[int]) -> None:
+        replays = main_of(app).replays
+        await pilot.press("d", "enter")
+        await until(pilot, lambda: replays._pool is not None and bool(replays._pool._busy))
+        assert replays._pool is not None
+        (process,) = replays._pool._busy
+        await pilot.press("escape")
+        assert "replay cancelled" in screen_text(app)
+        await until(pilot, lambda: process.home._process.returncode is not None)
+        case.module.write_text(recorded)
+        await pilot.press("d")
+        await until(pilot, lambda: "Same: your code makes" in screen_text(app))
+
+    drive(session, script)
+
+
 def test_the_step_view_goes_through_lines_forwards_and_backwards(
     drive: Drive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

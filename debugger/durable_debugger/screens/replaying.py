@@ -4,6 +4,7 @@ The replay runs in a process of its own, with today's files, and then once more 
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from textual.worker import Worker, get_current_worker
@@ -22,6 +23,7 @@ if TYPE_CHECKING:  # what replays is loaded when something is replayed: opening 
     from durable_debugger.screens.main import MainScreen
     from durable_execution.replay.cause.reproduction import Variant
     from durable_execution.replay.lines.probes import Stepping
+    from durable_execution.replay.workers.pool import ReplayPool
     from durable_execution.replay.workers.supervisor import HandlerProcess
 
 GROUP = "replay"
@@ -43,6 +45,7 @@ class Replays:
         self._screen = screen
         self.target = target
         self._home: HandlerProcess | None = None
+        self._pool: ReplayPool | None = None
         self._worker: Worker[None] | None = None
 
     @property
@@ -100,23 +103,28 @@ class Replays:
         if self._worker is not None:
             self._worker.cancel()
         if self._home is not None:
-            self._home.close()
+            self._home.kill()
+        if self._pool is not None:
+            self._pool.interrupt()
 
     def _replay(self, session: Session, target: str) -> None:
         from durable_execution.replay.checks import Handlers, Source
-        from durable_execution.replay.workers.pool import check_in_workers
+        from durable_execution.replay.workers.pool import ReplayPool
         from durable_execution.replay.workers.supervisor import WorkerOptions
 
         worker = get_current_worker()
         try:
             options = WorkerOptions(has_rows=True, is_fresh=True, jobs=1)
             source = Source(session.origin or session.title, lambda: session.raw)
-            (report,) = check_in_workers([source], Handlers.parse([target]), options)
+            with ReplayPool(options) as pool:
+                self._pool = pool
+                reports = list(pool.check([source], Handlers.parse([target])))
         except (DurableError, OSError) as error:
             reason = f"cannot replay: {error}"
             self._later(worker, lambda: self._screen.say(reason))
             return
-        self._later(worker, lambda: self._take(session, report))
+        for report in reports:  # none where Escape has ended it
+            self._later(worker, partial(self._take, session, report))
 
     def _take(self, before: Session, report: ReplayReport) -> None:
         """Show a report: the same execution, compared with today's code."""

@@ -109,6 +109,7 @@ class ReplayPool:
         self._busy: set[ReplayProcess] = set()
         self._selector = selectors.DefaultSelector()
         self._done: dict[int, ReplayReport] = {}
+        self._is_interrupted = False
 
     def __enter__(self) -> Self:
         return self
@@ -117,6 +118,13 @@ class ReplayPool:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def interrupt(self) -> None:
+        """End every replay at once, from another thread. What was not replayed yet has no report."""
+        self._is_interrupted = True
+        for home in list(self._homes.values()):
+            if isinstance(home, HandlerProcess):
+                home.kill()
 
     def close(self) -> None:
         """End every process."""
@@ -161,12 +169,12 @@ class ReplayPool:
             tasks: The recordings; a report stands for one that has it already. They are read when a process is free.
 
         Yields:
-            Their reports, in the same order.
+            Their reports, in the same order; none for those that an interrupt prevents.
         """
         waiting = iter(enumerate(tasks))
         is_exhausted = False
         number = 0
-        while True:
+        while not self._is_interrupted:
             while not is_exhausted and len(self._busy) < self._jobs:
                 index, task = next(waiting, (-1, None))
                 if task is None:
