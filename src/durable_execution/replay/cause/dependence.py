@@ -31,7 +31,7 @@ from durable_execution.replay.cause.skipped_writes import (
 from durable_execution.replay.cause.sliced import Decision, Origin
 from durable_execution.replay.cause.value_sources import Source, dependence_of
 from durable_execution.replay.lines.line_recording import EventKind, Frame, LineRecording
-from durable_execution.replay.source.statements import Statement, source_of
+from durable_execution.replay.source.statements import Statement, source_of, yields
 
 MAX_STEPS = 4_000
 MAX_VISITS = 25
@@ -165,8 +165,7 @@ class Dependences:
         """Follow the value that a generator gave, and the branches before it that might have given a different one."""
         self._add(given.at, depth)
         for at, branch in reversed(self._branches(given.frame)):
-            inner = ast.walk(branch.node)
-            if at < given.at and any(isinstance(one, (ast.Yield, ast.YieldFrom)) for one in inner):
+            if at < given.at and yields(branch.node):
                 self._add(at, depth)
 
     def _returned(self, frame: Frame, depth: int) -> None:

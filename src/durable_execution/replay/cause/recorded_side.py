@@ -19,7 +19,7 @@ from durable_execution.replay.cause.shared_values import (
 )
 from durable_execution.replay.lines.line_recording import EventKind, Frame, LineRecording, Values
 from durable_execution.replay.source.statement_names import keys_of
-from durable_execution.replay.source.statements import Statement, calls_of, imported, source_of
+from durable_execution.replay.source.statements import Statement, calls_of, imported, source_of, yields
 
 RESULTS = frozenset({"result", "exception", "get"})
 """Methods that give what a thread has computed."""
@@ -263,8 +263,7 @@ class Side:
             if event.kind is EventKind.SUSPEND and event.frame != number and self.frames[event.frame].parent == number:
                 line = self.line_before(one)
                 statement = self.statement(line) if line is not None else None
-                nodes = ast.walk(statement.node) if statement is not None else ()
-                if line is not None and any(isinstance(node, (ast.Yield, ast.YieldFrom)) for node in nodes):
+                if line is not None and statement is not None and yields(statement.node):
                     found.append(Yielded(line, event.frame, event.text))
         return found
 
@@ -442,8 +441,7 @@ class Side:
 
     def _is_generator(self, frame: Frame) -> bool:
         function = source_of(frame.file).function_at(frame.first_line, frame.function)
-        inner = ast.walk(function) if function is not None else ()
-        return any(isinstance(one, (ast.Yield, ast.YieldFrom)) for one in inner)
+        return function is not None and yields(function)
 
     def mention(self, frame: Frame) -> int | None:
         """The last statement before a task's first frame that names its function: it created the task or passed the function."""

@@ -72,14 +72,10 @@ def leaves_out(statement: Statement, owner: str, name: str, file: str) -> bool:
                for one in (*call.args, *call.keywords))  # fmt: skip
     if not calls or any(unclear):
         return True
-    positions = dict(zip(_fields(file, owner), range(MAX_FIELDS), strict=False))
+    fields = _fields(file, owner)
     return any(
-        positions.get(name, MAX_FIELDS) >= len(call.args) and name not in {one.arg for one in call.keywords}
-        for call in calls
+        name not in fields[: len(call.args)] and name not in {one.arg for one in call.keywords} for call in calls
     )
-
-
-MAX_FIELDS = 1_000
 
 
 def _fields(file: str, name: str) -> Sequence[str]:

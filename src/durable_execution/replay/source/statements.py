@@ -253,6 +253,11 @@ def _exits(node: ast.AST) -> bool:
     return any(isinstance(one, (ast.Return, ast.Raise, ast.Break, ast.Continue)) for one in ast.walk(node))
 
 
+def yields(node: ast.AST) -> bool:
+    """Whether a piece of code gives a value as generators do."""
+    return any(isinstance(one, (ast.Yield, ast.YieldFrom)) for one in ast.walk(node))
+
+
 def calls_of(statement: Statement) -> Iterator[ast.Call]:
     """Yield the calls of a statement, without those in the body of a compound one."""
     pending: list[ast.AST] = list(statement.parts)

@@ -175,9 +175,9 @@ def _fork_on_request(channel: Channel, handler: Any, sandbox: Sandbox, start: St
 def prepare_for_differences(handler: Any) -> None:
     """Load what the report of a difference needs, and read the handler's source: here once, and not in each fork."""
     with suppress(Exception):  # a fork tries again, and what fails there becomes part of its report
-        from durable_execution.replay.cause import explained  # noqa: F401  # pyright: ignore[reportUnusedImport]
         from durable_execution.replay.cause.observed_cause import findings_for
 
+        importlib.import_module("durable_execution.replay.cause.explained")
         findings_for(handler.function)
     gc.freeze()
 
