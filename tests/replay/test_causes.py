@@ -45,7 +45,7 @@ def report_of(recorded: Any, replayed: Any, **options: Any) -> ReplayReport:
     return Replayer(replayed, **options).replay(read_history(events, arn=arn))
 
 
-@pytest.mark.parametrize("is_blocking", [False, True])
+@pytest.mark.parametrize("is_blocking", [False, pytest.param(True, marks=pytest.mark.acceptance)])
 @pytest.mark.parametrize("name", sorted(varying.SELF_VARYING))
 def test_code_that_varies_by_itself_is_reproduced(name: str, is_blocking: bool) -> None:
     handler = varying.naming(varying.SELF_VARYING[name], is_blocking=is_blocking)

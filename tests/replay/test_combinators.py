@@ -41,7 +41,7 @@ def contest(word: str, winner: str = "winner") -> Any:
 
 
 @pytest.mark.parametrize("word", ["race", "any"])
-@pytest.mark.parametrize("winner", ["winner", "renamed"])
+@pytest.mark.parametrize("winner", ["winner", pytest.param("renamed", marks=pytest.mark.acceptance)])
 def test_nobody_complains_about_losers(word: str, winner: str) -> None:
     events, arn = history_of(contest(word))
     gc.freeze()  # what other tests left is not collected here, with its warnings

@@ -265,7 +265,7 @@ FAN_OUTS = ["map", "virtual map", "parallel", "virtual parallel", "map in a chil
 
 
 @pytest.mark.parametrize("shape", FAN_OUTS)
-@pytest.mark.parametrize("count", [1, 2, 3, 5])
+@pytest.mark.parametrize("count", [*(pytest.param(few, marks=pytest.mark.acceptance) for few in (1, 2)), 3, 5])
 def test_an_open_batch_with_another_number_of_branches_is_found(shape: str, count: int) -> None:
     execution = recorded(fan_out(4, shape=shape), skips="nothing", traces=True)
     report = Replayer(durable_execution(fan_out(count, shape=shape))).replay(execution)

@@ -122,9 +122,19 @@ def async_flow(place: str, decide: Decide | None) -> Any:
 
 FLOWS = {"blocking": blocking_flow, "async": async_flow}
 PLACES = ("root", "nested children", "map", "flat map", "parallel")
+BETWEEN_EDITS = (("async", "root"), ("blocking", "map"))
+"""What `make test` tries; the rest of this corpus is for `make acceptance`."""
 
 
-@pytest.fixture(scope="module", params=[(style, place) for style in FLOWS for place in PLACES], ids=str)
+def everywhere() -> list[Any]:
+    pairs = [(style, place) for style in FLOWS for place in PLACES]
+    return [
+        pytest.param(pair, marks=[] if pair in BETWEEN_EDITS else [pytest.mark.acceptance], id=" ".join(pair))
+        for pair in pairs
+    ]
+
+
+@pytest.fixture(scope="module", params=everywhere())
 def recorded(request: pytest.FixtureRequest) -> tuple[Any, str, RecordedExecution, RecordedExecution]:
     """A recording as a whole, and as it was at its first wait."""
     style, place = request.param

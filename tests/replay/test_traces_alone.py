@@ -34,6 +34,7 @@ def traces_of(case: Case, monkeypatch: pytest.MonkeyPatch, *, payloads: bool) ->
     return read_traces(sink.texts[arn])
 
 
+@pytest.mark.acceptance
 @pytest.mark.parametrize("case", REPRESENTATIVE, ids=lambda case: case.title)
 def test_a_trace_with_payloads_tells_as_much_as_a_history(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
     traces = traces_of(case, monkeypatch, payloads=True)

@@ -19,7 +19,7 @@ from durable_debugger.sources.local import LocalExecutions
 from durable_debugger.sources.places import Library
 from tests.tui.conftest import Drive, main_of, screen_text, until
 
-pytestmark = pytest.mark.real_time
+pytestmark = [pytest.mark.real_time, pytest.mark.acceptance]
 
 SHOP = """
 import pathlib

@@ -23,6 +23,8 @@ from durable_execution.history.reading import read_history
 from tests.tui.conftest import Drive, main_of, order_session, screen_text, settled
 from tests.tui.recordings import SECRET, START, order_execution, order_recording, order_traces, tree_execution
 
+pytestmark = pytest.mark.acceptance
+
 HOSTILE = (
     "[/b][bold]$x",
     "\x1b[31mred\x1b[0m\x07",

@@ -13,7 +13,7 @@ from durable_debugger.sources.files import load_file
 from tests.tui.broken import Broken, record
 from tests.tui.conftest import Drive, main_of, screen_text, settled, until
 
-pytestmark = pytest.mark.real_time
+pytestmark = [pytest.mark.real_time, pytest.mark.acceptance]
 
 ADD = """
 def add(prices: list[int]) -> int:

@@ -11,7 +11,7 @@ from durable_debugger.sources.files import load_file
 from tests.tui.broken import CASES, HEAD, Recorded, record
 from tests.tui.conftest import Drive, main_of, screen_text, settled, until
 
-pytestmark = pytest.mark.real_time
+pytestmark = [pytest.mark.real_time, pytest.mark.acceptance]
 
 
 def opened(name: str, directory: Path) -> tuple[Recorded, Session]:

@@ -26,6 +26,8 @@ from durable_debugger.widgets.panes import EventsPane, OutlinePane, TrackPane
 from durable_debugger.widgets.source_pane import LocalsPane, SourcePane
 from tests.tui.conftest import Drive, main_of, order_session, screen_text, settled, until
 
+pytestmark = pytest.mark.acceptance
+
 
 def now(session: Session) -> Moment:
     assert session.moment is not None

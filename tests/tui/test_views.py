@@ -11,6 +11,8 @@ from durable_debugger.screens.main import MainScreen
 from durable_debugger.widgets.lines import LineView
 from tests.tui.conftest import Drive, screen_text, settled
 
+pytestmark = pytest.mark.acceptance
+
 SIZES = [(60, 16), (80, 24), (100, 30), (140, 40), (160, 48), (220, 60)]
 VIEWS = ["tree", "timeline", "step", "diff", "events"]
 

@@ -158,6 +158,7 @@ SINGLE = (
 )
 
 
+@pytest.mark.acceptance
 @pytest.mark.parametrize("form", SINGLE, ids=" ".join)
 def test_what_a_command_prints(recorded: Recorded, form: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
     given = {

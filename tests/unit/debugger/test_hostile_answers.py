@@ -52,6 +52,7 @@ def body(value: Any) -> Answer:
     return 200, {}, json.dumps(value).encode()
 
 
+@pytest.mark.acceptance
 @pytest.mark.parametrize("verb", VERBS, ids=lambda verb: verb[0])
 @pytest.mark.parametrize(
     "answer",
@@ -79,6 +80,7 @@ def test_a_wrong_answer_is_explained(
     assert "Traceback" not in said
 
 
+@pytest.mark.acceptance
 @pytest.mark.parametrize("verb", ["stop", "pause", "resume", "delete"])
 @pytest.mark.parametrize("description", [{}, {"Status": None}, {**EXECUTION, "Status": ""}])
 def test_an_execution_without_a_status_is_not_acted_on(

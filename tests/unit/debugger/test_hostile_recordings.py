@@ -85,6 +85,7 @@ def run(words: str, encoding: str, monkeypatch: pytest.MonkeyPatch) -> tuple[int
     return code, out, err
 
 
+@pytest.mark.acceptance
 @pytest.mark.parametrize("words", SHOWN)
 def test_a_hostile_recording_is_shown_escaped(here: Path, words: str, monkeypatch: pytest.MonkeyPatch) -> None:
     code, out, err = run(words, "utf-8", monkeypatch)
@@ -99,6 +100,7 @@ WITH_ASCII = [(words, "ascii") for words in [*SHOWN, "--help", "check --help", "
 WITH_LATIN = [(words, "latin-1") for words in ("show evil.json", "show evil.json --json", "check --help")]
 
 
+@pytest.mark.acceptance
 @pytest.mark.parametrize(("words", "encoding"), WITH_ASCII + WITH_LATIN)
 def test_a_terminal_without_unicode_gets_ascii(
     here: Path, words: str, encoding: str, monkeypatch: pytest.MonkeyPatch

@@ -213,6 +213,7 @@ def text_of(drawing: Any) -> str:
     return str(drawing)
 
 
+@pytest.mark.acceptance
 @pytest.mark.parametrize("form", FORMS, ids=" ".join)
 def test_what_a_command_prints(
     recorded: tuple[Path, list[str]], form: tuple[str, ...], capsys: pytest.CaptureFixture[str]

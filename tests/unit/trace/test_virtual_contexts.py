@@ -116,7 +116,7 @@ def calls_of(trace: InvocationTrace) -> list[tuple[str, str | None, bool]]:
 
 @pytest.mark.parametrize("function", [each_round, flat, empty, sleeping], ids=lambda function: function.__name__)
 def test_traces_grow_with_what_happened(function: Callable[..., Any], tmp_path: Path) -> None:
-    small, large = (len(trace_of(function, rounds, tmp_path)) for rounds in (12, 48))
+    small, large = (len(trace_of(function, rounds, tmp_path)) for rounds in (8, 32))
     assert large / small < 4.4, "4 times is linear"
 
 
