@@ -75,6 +75,8 @@ class Moment(NamedTuple):
 KINDS, STATES = tuple(MomentKind), tuple(State)
 KIND_CODES = {kind: code for code, kind in enumerate(KINDS)}
 STATE_CODES = {state: code for code, state in enumerate(STATES)}
+STATUSES, UNSEEN = tuple(OperationStatus), 255
+STATUS_CODES = {status: code for code, status in enumerate(STATUSES)}
 CALL_CODES = frozenset(KIND_CODES[kind] for kind in CALLS)
 EPOCH, TICK, NO_TIME = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1), -(2**63)
 
@@ -96,17 +98,16 @@ class Moments(Sequence[Moment]):
         self.kinds, self.states = bytearray(), bytearray()
         self.rows, self.invocations = array("i"), array("i")
         self._times = array("q")
-        self._attempts: dict[int, int] = {}
+        self._attempts = array("i")
         self._calls: dict[int, int] = {}
         for kind, row, invocation, at, state, attempt, calls in moments:
-            if attempt:
-                self._attempts[len(self.rows)] = attempt
             if calls != 1:
                 self._calls[len(self.rows)] = calls
             self.kinds.append(KIND_CODES[kind])
             self.states.append(STATE_CODES[state])
             self.rows.append(row)
             self.invocations.append(invocation)
+            self._attempts.append(attempt)
             self._times.append((at - EPOCH) // TICK if at is not None else NO_TIME)
 
     def __len__(self) -> int:
@@ -127,7 +128,7 @@ class Moments(Sequence[Moment]):
             self.invocations[index],
             EPOCH + timedelta(microseconds=time) if time != NO_TIME else None,
             STATES[self.states[index]],
-            self._attempts.get(at, 0),
+            self._attempts[index],
             self._calls.get(at, 1),
         )
 
@@ -157,9 +158,9 @@ class _Reader:
     def __init__(self, execution: RecordedExecution, rows: Mapping[str, int], diverged: tuple[int, int] | None) -> None:
         self.execution, self.rows, self.diverged = execution, rows, diverged
         self.replays = _Replays(execution) if not all_traced(execution) else None
-        self.status: dict[str, OperationStatus] = {}
-        self.open: set[str] = set()
-        self.attempts: dict[str, int] = defaultdict(int)
+        self.status = bytearray([UNSEEN]) * len(execution.operations)  # a code for each row
+        self.open: set[int] = set()
+        self.attempts: dict[int, int] = defaultdict(int)
         self.traces = {trace.invocation: trace for trace in execution.traces}
 
     def read(self) -> Iterator[Moment]:
@@ -208,15 +209,15 @@ class _Reader:
             return
         operation = self.execution.operations[row]
         at = _called_at(trace, entry)
-        was = self.status.get(entry.id)
+        was = self._status(row)
         if entry.happened == "diverged":  # the code calls something different here: the record answers nothing
-            yield Moment(MomentKind.DIVERGED, row, trace.invocation, at, self._state(operation))
+            yield Moment(MomentKind.DIVERGED, row, trace.invocation, at, self._state(row))
         elif entry.happened == "replayed" or (was is not None and was.is_terminal):  # completed between invocations
             yield Moment(MomentKind.REPLAYED, row, trace.invocation, at, state_of(operation.status, operation.type))
-        elif entry.id in self.status:
-            yield Moment(MomentKind.RESUMED, row, trace.invocation, at, self._state(operation))
+        elif was is not None:
+            yield Moment(MomentKind.RESUMED, row, trace.invocation, at, self._state(row))
         else:
-            self._set(entry.id, OperationStatus.STARTED)
+            self._set(row, OperationStatus.STARTED)
             state = state_of(OperationStatus.STARTED, operation.type)
             yield Moment(MomentKind.CALLED, row, trace.invocation, at, state)
 
@@ -231,27 +232,31 @@ class _Reader:
         run = len(replayed) - KEPT if len(replayed) > RUN_ABOVE else 0
         if run:
             yield self._run(number, replayed[run - 1], run)
-        again = {*replayed[run:], *(self.rows[key] for key in self.open)}
+        again = {*replayed[run:], *self.open}
         again = again if met is None else {row for row in again if row < met}
         for row in sorted(again):
             operation = self.execution.operations[row]
-            if self.status.get(operation.id, OperationStatus.STARTED).is_terminal:
+            if (self._status(row) or OperationStatus.STARTED).is_terminal:
                 state = state_of(operation.status, operation.type)
                 yield Moment(MomentKind.REPLAYED, row, number, None, state)
             else:
-                yield Moment(MomentKind.RESUMED, row, number, None, self._state(operation))
+                yield Moment(MomentKind.RESUMED, row, number, None, self._state(row))
         if met is not None:
-            yield Moment(MomentKind.DIVERGED, met, number, None, self._state(self.execution.operations[met]))
+            yield Moment(MomentKind.DIVERGED, met, number, None, self._state(met))
 
     def _run(self, number: int, row: int, count: int) -> Moment:
         return Moment(MomentKind.REPLAYED_RUN, row, number, None, State.SUCCEEDED, calls=count)
 
-    def _set(self, identifier: str, status: OperationStatus) -> None:
-        self.status[identifier] = status
-        (self.open.discard if status.is_terminal else self.open.add)(identifier)
+    def _set(self, row: int, status: OperationStatus) -> None:
+        self.status[row] = STATUS_CODES[status]
+        (self.open.discard if status.is_terminal else self.open.add)(row)
 
-    def _state(self, operation: RecordedOperation) -> State:
-        return state_of(self.status.get(operation.id), operation.type)
+    def _status(self, row: int) -> OperationStatus | None:
+        code = self.status[row]
+        return STATUSES[code] if code != UNSEEN else None
+
+    def _state(self, row: int) -> State:
+        return state_of(self._status(row), self.execution.operations[row].type)
 
     def _from_event(self, number: int, event: Any, called: set[str] | None = None) -> Iterator[Moment]:
         known = OPERATION_EVENTS.get(str(event.get("EventType")))
@@ -260,9 +265,9 @@ class _Reader:
         if known is None or row is None:
             return
         operation, at = self.execution.operations[row], _at(event)
-        is_new = operation.id not in self.status
+        is_new = self.status[row] == UNSEEN
         if is_new:
-            self._set(operation.id, OperationStatus.STARTED)
+            self._set(row, OperationStatus.STARTED)
             yield Moment(MomentKind.CALLED, row, number, at, state_of(OperationStatus.STARTED, operation.type))
         if known[1] is OperationStatus.STARTED:
             yield from self._attempt_started(operation, row, number, at, is_new=is_new)
@@ -272,10 +277,10 @@ class _Reader:
     def _attempt_started(
         self, operation: RecordedOperation, row: int, number: int, at: datetime | None, *, is_new: bool
     ) -> Iterator[Moment]:
-        is_retry = self.status[operation.id] is OperationStatus.PENDING
-        self._set(operation.id, OperationStatus.STARTED)
-        if operation.type is OperationType.STEP and (is_retry or not is_new) and self.attempts[operation.id]:
-            attempt = self.attempts[operation.id] + 1
+        is_retry = self._status(row) is OperationStatus.PENDING
+        self._set(row, OperationStatus.STARTED)
+        if operation.type is OperationType.STEP and (is_retry or not is_new) and self.attempts[row]:
+            attempt = self.attempts[row] + 1
             yield Moment(MomentKind.ATTEMPT_STARTED, row, number, at, State.RUNNING, attempt)
 
     def _moved(
@@ -288,15 +293,15 @@ class _Reader:
         status: OperationStatus,
     ) -> Moment:
         if operation.type is OperationType.STEP:
-            self.attempts[operation.id] += 1
+            self.attempts[row] += 1
             if _will_retry(event):
-                self._set(operation.id, OperationStatus.PENDING)
-                attempt = self.attempts[operation.id]
+                self._set(row, OperationStatus.PENDING)
+                attempt = self.attempts[row]
                 return Moment(MomentKind.ATTEMPT_ENDED, row, number, at, State.RETRYING, attempt)
-        self._set(operation.id, status)
+        self._set(row, status)
         is_outside = operation.type in SERVICE_TYPES and status is not OperationStatus.CANCELLED
         kind = MomentKind.SETTLED if is_outside else MomentKind.ANSWERED
-        return Moment(kind, row, number, at, state_of(status, operation.type), self.attempts.pop(operation.id, 0))
+        return Moment(kind, row, number, at, state_of(status, operation.type), self.attempts.pop(row, 0))
 
     def _ended(self, invocation: RecordedInvocation) -> Moment:
         outcome = {"PENDING": State.WAITING, "RETRY": State.RETRYING}.get(invocation.outcome or "")

@@ -4,6 +4,7 @@ A row is the number of an operation in depth-first order, or `ROOT` for the exec
 drawing a row rebuilds nothing, so 100,000 operations fold as fast as 100.
 """
 
+from array import array
 from bisect import bisect_left
 from collections.abc import Collection, Iterator, Sequence
 
@@ -202,10 +203,10 @@ class Outline:
         return rows
 
 
-def _links(depths: Sequence[int]) -> tuple[list[int], list[int]]:
+def _links(depths: Sequence[int]) -> "tuple[array[int], array[int]]":
     """Return the parents and subtree ends of a depth-first list of depths."""
     count = len(depths)
-    parents, ends = [ROOT] * count, [count] * count
+    parents, ends = array("i", [ROOT]) * count, array("i", [count]) * count
     stack: list[int] = []
     for row, depth in enumerate(depths):
         while len(stack) > depth:

@@ -58,10 +58,10 @@ class Playback:
         self.position = -1
         self._tasks = tasks
         self._codes = bytearray([NEVER]) * len(outline)
-        self._called_in = array("l", [0]) * len(outline)
+        self._called_in = array("i", [0]) * len(outline)
         self._codes_before, self._called_before = _replaced(moments, len(outline))
-        self.calls = array("l", (index for index, kind in enumerate(moments.kinds) if kind in CALL_CODES))
-        self._first_calls = array("l", [NO_CALL]) * len(outline)
+        self.calls = array("i", (index for index, kind in enumerate(moments.kinds) if kind in CALL_CODES))
+        self._first_calls = array("i", [NO_CALL]) * len(outline)
         self._later_calls: dict[int, list[int]] = {}
         for index in self.calls:
             row = moments.rows[index]
@@ -201,8 +201,8 @@ class Playback:
 
 def _replaced(moments: Moments, rows: int) -> "tuple[bytearray, array[int]]":
     """For each moment, the state code and the last calling invocation of its operation before it."""
-    codes, called = bytearray([NEVER]) * rows, array("l", [0]) * rows
-    codes_before, called_before = bytearray([NEVER]) * len(moments), array("l", [0]) * len(moments)
+    codes, called = bytearray([NEVER]) * rows, array("i", [0]) * rows
+    codes_before, called_before = bytearray([NEVER]) * len(moments), array("i", [0]) * len(moments)
     for at, (row, kind) in enumerate(zip(moments.rows, moments.kinds, strict=True)):
         if row == ROOT:
             continue

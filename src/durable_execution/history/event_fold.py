@@ -5,12 +5,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeVar
 
 from durable_execution.history.recorded import ForkOrigin, RecordedAttempt, RecordedInvocation
 from durable_execution.protocol import ErrorObject, OperationStatus, OperationType, Wire
 from durable_execution.protocol.operation import to_datetime
 
+T = TypeVar("T")
 FAMILIES = {
     "Context": OperationType.CONTEXT,
     "Step": OperationType.STEP,
@@ -50,7 +51,7 @@ NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 @dataclass(slots=True)
 class OperationDraft:
-    """An operation while its events are being read."""
+    """An operation while its events are being read. Once it has ended, its lists are tuples, which need half the memory."""
 
     id: str
     type: OperationType
@@ -63,11 +64,11 @@ class OperationDraft:
     input: str | None = None
     result: str | None = None
     error: ErrorObject | None = None
-    attempts: list[RecordedAttempt] = field(default_factory=list)
+    attempts: list[RecordedAttempt] | tuple[RecordedAttempt, ...] = field(default_factory=list)
     executed_by: tuple[int, ...] | list[int] = ()
     ended_in: int | None = None
     details: dict[str, Any] = field(default_factory=dict)
-    events: list[int] = field(default_factory=list)
+    events: list[int] | tuple[int, ...] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -191,6 +192,7 @@ def _apply_operation(
     if is_clients:
         _open_invocation(fold, id_, type_, status, at)
     draft = _draft(fold, number, event, id_, type_, at)
+    draft.events = _open(draft.events)
     draft.events.append(number)
     if is_clients:
         _ran(draft, fold)
@@ -200,6 +202,11 @@ def _apply_operation(
         _apply_started(fold, number, draft, details(event))
     else:
         _finish(fold, draft, details(event), at, status)
+
+
+def _open(items: list[T] | tuple[T, ...]) -> list[T]:
+    """Return a list to append to: an operation that has ended has no more events, except in an irregular history."""
+    return items if isinstance(items, list) else list(items)
 
 
 def _ran(draft: OperationDraft, fold: Fold) -> None:
@@ -267,7 +274,7 @@ def _apply_started(fold: Fold, number: int, draft: OperationDraft, found: Mappin
 def _apply_attempt(
     fold: Fold, draft: OperationDraft, event: Wire, at: datetime | None, status: OperationStatus
 ) -> None:
-    attempts = draft.attempts
+    attempts = draft.attempts = _open(draft.attempts)
     is_running = bool(attempts) and attempts[-1].outcome is None
     if status is OperationStatus.STARTED:
         if is_running:
@@ -306,6 +313,8 @@ def _ended(attempt: RecordedAttempt, at: datetime | None, outcome: str) -> Recor
 def _finish(
     fold: Fold, draft: OperationDraft, found: Mapping[str, Any], at: datetime | None, status: OperationStatus
 ) -> None:
+    if draft.ended_in is None:
+        draft.events, draft.attempts = tuple(draft.events), tuple(draft.attempts)
     draft.status, draft.ended_at, draft.ended_in = status, at, fold.current
     draft.result, is_truncated = payload(found.get("Result"))
     draft.error = error_of(found.get("Error"))

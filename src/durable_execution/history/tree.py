@@ -1,7 +1,7 @@
 """Orders operations as a tree, with depth, position and path. Iterative, because a tree may have any depth."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from durable_execution.call_site import CallSite
@@ -83,42 +83,56 @@ class _Builder:
 
     def _walk_from(self, start: OperationDraft | None, path: str) -> None:
         roots = [start] if start is not None else self.children.pop(None, [])
-        stack = self._labelled(roots, None, path, 0, len(self.fold.invocations))
+        stack = [self._labelled(roots, None, path, 0, len(self.fold.invocations))]
         del roots
-        stack.reverse()
         while stack:
-            draft, path, depth, until = stack.pop()
+            labelled = next(stack[-1], None)
+            if labelled is None:
+                stack.pop()
+                continue
+            draft, path, depth, until, is_last = labelled
+            if is_last:  # else one generator for each context would stay open where contexts are nested deeply
+                stack.pop()
             if self.fold.drafts.pop(draft.id, None) is None:
                 continue
             self.operations.append(self._operation(draft, path, depth, until))
             children = self.children.pop(draft.id, None)
             if children:
                 until = until if draft.details.get("replay_children") else min(until, draft.ended_in or until)
-                stack.extend(reversed(self._labelled(children, draft, path, depth + 1, until)))
+                stack.append(self._labelled(children, draft, path, depth + 1, until))
 
     def _labelled(
         self, siblings: list[OperationDraft], parent: OperationDraft | None, path: str, depth: int, until: int
-    ) -> list[tuple[OperationDraft, str, int, int]]:
+    ) -> Iterator[tuple[OperationDraft, str, int, int, bool]]:
+        """Yield siblings in call order, each with its path, depth and last invocation, and whether it is the last.
+
+        It takes them from the list, and so keeps none of them.
+        """
         self._find_places(siblings, parent)
         labels: dict[ScopePath, Labels] = {}
+        has_scopes = any(draft.id in self.places and self.places[draft.id].scope for draft in siblings)
         paths: dict[str, str] = {parent.id: path} if parent else {}
-        found = []
-        for index, draft in enumerate(self._in_call_order(siblings)):
+        self._sort(siblings)
+        siblings.reverse()
+        index = -1
+        while siblings:
+            index, draft = index + 1, siblings.pop()
             place = self.places.get(draft.id)
             scope = place.scope if place else MAIN
             branch = self._branch_index(draft, place, parent, index)
             if branch is not None:
                 draft.details["branch_index"] = branch
-                found.append((draft, branch_path(path, branch), depth, until))
+                yield draft, branch_path(path, branch), depth, until, not siblings
                 continue
             if scope:
                 draft.details["task_scope"] = scope
             if scope and parent is not None and parent.subtype in BATCHES:
                 draft.details["flat_branch"] = scope[0].number
             label = labels.setdefault(scope, Labels()).label(kind_of(draft.type, draft.subtype), draft.name)
-            own = paths[draft.id] = child_path(scope_path(path, scope, paths), label)
-            found.append((draft, own, depth, until))
-        return found
+            own = child_path(scope_path(path, scope, paths), label)
+            if has_scopes:
+                paths[draft.id] = own
+            yield draft, own, depth, until, not siblings
 
     def _find_places(self, siblings: list[OperationDraft], parent: OperationDraft | None) -> None:
         self.places |= find_places(
@@ -130,15 +144,17 @@ class _Builder:
             combinators=[draft.id for draft in siblings if draft.subtype in COMBINATORS],
         )
 
-    def _in_call_order(self, siblings: list[OperationDraft]) -> list[OperationDraft]:
+    def _sort(self, siblings: list[OperationDraft]) -> None:
         """Sort by recovered position. Operations without one stay after the operation recorded before them."""
-        keys: dict[str, tuple[ScopePath, int]] = {}
         latest: tuple[ScopePath, int] = (MAIN, -1)
-        for draft in siblings:
+
+        def order(draft: OperationDraft) -> tuple[ScopePath, int]:
+            nonlocal latest
             place = self.places.get(draft.id)
             latest = place.order if place else latest
-            keys[draft.id] = latest
-        return sorted(siblings, key=lambda draft: keys[draft.id])
+            return latest
+
+        siblings.sort(key=order)  # which asks for the key of each, in the order recorded
 
     def _branch_index(
         self, draft: OperationDraft, place: Place | None, parent: OperationDraft | None, index: int

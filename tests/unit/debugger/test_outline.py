@@ -33,7 +33,7 @@ def visible_of(depths: list[int], folded: set[int]) -> list[int]:
 @given(trees())
 def test_parents_and_siblings_are_those_of_the_tree(depths: list[int]) -> None:
     outline, parents = Outline(depths), parents_of(depths)
-    assert outline.parents == parents
+    assert list(outline.parents) == parents
     for row in range(len(depths)):
         siblings = [other for other in range(len(depths)) if parents[other] == parents[row]]
         assert list(outline.children(parents[row])) == siblings
