@@ -19,7 +19,6 @@ from durable_execution.redaction import redacted
 MAX_NAME_SHOWN = 80
 SHORT_ID = 8
 
-
 NONDETERMINISM = "NondeterminismError"
 """Type of the error that ends a diverged execution, without its module."""
 
@@ -65,6 +64,7 @@ TITLES = {
     DivergenceKind.OUTCOME: "OUTCOME",
     DivergenceKind.CODE_CHANGED: "CODE CHANGED",
 }
+MOVED = "MOVED CALL"
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,6 +239,7 @@ class Divergence:
         suspects: `file:line: what` of nondeterministic reads observed before it, nearest first.
         cause: The line that makes the difference, with its evidence; None when it was not found. `likely` and `fix` say the
             same in words.
+        moved: Where a call went that is made in a different context than recorded, as a sentence; None for any other difference.
     """
 
     kind: DivergenceKind
@@ -256,6 +257,7 @@ class Divergence:
     follow_on: int = 0
     suspects: tuple[str, ...] = ()
     cause: Cause | None = None
+    moved: str | None = None
 
     def __post_init__(self) -> None:
         """Show long names that differ where they are cut in a way that shows the difference."""
@@ -271,7 +273,7 @@ class Divergence:
     @property
     def title(self) -> str:
         """The kind as a heading: `SKIPPED CALL`."""
-        return TITLES[self.kind]
+        return MOVED if self.moved else TITLES[self.kind]
 
     @property
     def call_sites(self) -> tuple[CallSite, ...]:
@@ -308,6 +310,8 @@ class Divergence:
     def sentence(self) -> str:
         """What differs, in one clause: `your code calls step "audit", the recording has wait "pause"`."""
         recorded, replayed = _what(self.recorded), _what(self.replayed)
+        if self.moved:
+            return _shown(self.moved)
         match self.kind:
             case DivergenceKind.SKIPPED:
                 text = f"your code skips the recorded {recorded}"
@@ -324,11 +328,8 @@ class Divergence:
                 return f"your code runs {replayed}, the recording has {recorded}"
             case DivergenceKind.OUTCOME:
                 ended = ENDED_WORDS.get(recorded)
-                if ended is not None:
-                    text = f"the recorded execution {ended}, your code {replayed}"
-                else:
-                    text = f"the recording ended with {recorded}, your code with {replayed}"
-                return text
+                was = f"recorded execution {ended}" if ended else f"recording ended with {recorded}"
+                return f"the {was}, your code {'' if ended else 'with '}{replayed}"
             case DivergenceKind.RESULT:
                 return f"your code returns {replayed}, the recording has {recorded}"
             case DivergenceKind.UNFINISHED:
@@ -356,6 +357,7 @@ class Divergence:
             "follow_on": self.follow_on,
             "suspects": list(self.suspects),
             "cause": self.cause.to_wire() if self.cause else None,
+            "moved": _shown(self.moved),
         }
 
     @classmethod
@@ -382,6 +384,7 @@ class Divergence:
             follow_on=wire.get("follow_on", 0),
             suspects=tuple(wire.get("suspects") or ()),
             cause=Cause.from_wire(wire["cause"]) if wire.get("cause") else None,
+            moved=wire.get("moved"),
         )
 
 

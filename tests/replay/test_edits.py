@@ -127,6 +127,43 @@ def test_an_edit_has_its_own_sentence(edit: str, traces: bool) -> None:
     assert "ctx.patched(" in root.fix
 
 
+def in_child(before: str, inside: str, after: str) -> Body:
+    """Steps by their letters: before, in and after a child context."""
+
+    async def body(ctx: DurableContext) -> None:
+        async def pack(inner: DurableContext) -> None:
+            for name in inside:
+                await inner.step(load, name)
+
+        for name in before:
+            await ctx.step(load, name)
+        await ctx.run_in_child_context(pack, "pack")
+        for name in after:
+            await ctx.step(load, name)
+
+    return body
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "path", "sentence"),
+    [
+        (("", "ab", "z"), ("", "a", "bz"), "flow/b", '"b" moved out of "pack" to flow'),
+        (("", "ba", "z"), ("b", "a", "z"), "flow/b", '"b" moved out of "pack" to flow'),
+        (("", "a", "bz"), ("", "ab", "z"), "flow/b", '"b" moved from flow into "pack"'),
+        (("b", "a", "z"), ("", "ba", "z"), "flow/b", '"b" moved from flow into "pack"'),
+    ],
+)
+def test_a_call_that_left_or_entered_a_context_that_stays_is_one_difference(
+    before: tuple[str, str, str], after: tuple[str, str, str], path: str, sentence: str
+) -> None:
+    root = root_of(in_child(*before), in_child(*after))
+    assert (root.path, root.title, root.moved, root.sentence) == (path, "MOVED CALL", sentence, sentence)
+    assert (root.likely or "").startswith(sentence)
+    assert "move it only `if ctx.patched(" in root.fix
+    assert root.follow_on >= 2, "the other place, and the calls that shift"
+    assert Divergence.from_wire(root.to_wire()).title == root.title
+
+
 def test_without_evidence_a_rename_is_one_of_two_readings_with_both_fixes() -> None:
     root = root_of(plain, renamed)
     assert root.kind is DivergenceKind.RENAMED

@@ -168,8 +168,7 @@ def _insert(found: list[DiffRow], divergence: Divergence, anchor: int, operation
     around = _ancestors(anchor, operations)
     for context in [*reversed(around), *([anchor] if is_inside else [])]:
         _open(found, context, operations[context])
-    known = [-1 if each.row is None else each.row for each in _filled(found)]
-    at = bisect_right(known, anchor if is_inside else anchor - 1)
+    at = _end_of(found, anchor if is_inside else anchor - 1, depth)
     if row is not None and at < len(found) and found[at].row == row and found[at].divergence is None:
         found[at] = replace(found[at], divergence=divergence, hidden=0)  # the call is there on both sides already
         return
@@ -178,13 +177,21 @@ def _insert(found: list[DiffRow], divergence: Divergence, anchor: int, operation
 
 def _open(found: list[DiffRow], row: int, operation: RecordedOperation) -> None:
     """Have a row for a context that is folded away, and fold nothing into it."""
-    known = [-1 if each.row is None else each.row for each in _filled(found)]
-    at = bisect_right(known, row)
-    if at and found[at - 1].row == row:
-        found[at - 1] = replace(found[at - 1], hidden=0)
+    known = next((at for at, each in enumerate(found) if each.row == row), None)
+    if known is not None:
+        found[known] = replace(found[known], hidden=0)
         return
     node = node_of(operation)
+    at = _end_of(found, row, operation.depth)
     found.insert(at, DiffRow(operation.depth, node, node, row=row))
+
+
+def _end_of(found: Sequence[DiffRow], row: int, depth: int) -> int:
+    """Return the index after a recorded row and today's calls behind it, but before those of the contexts around a depth."""
+    at = bisect_right([-1 if each.row is None else each.row for each in _filled(found)], row)
+    while at and found[at - 1].row is None and found[at - 1].depth < depth:
+        at -= 1
+    return at
 
 
 def _filled(found: Sequence[DiffRow]) -> list[DiffRow]:

@@ -55,6 +55,8 @@ def note_of(row: DiffRow) -> str:
     divergence = row.divergence
     if divergence is None:
         return ""
+    if divergence.moved:
+        return _where(divergence.moved)
     is_replaced = divergence.kind is DivergenceKind.SKIPPED and row.replayed is not None
     kind = DivergenceKind.RENAMED if is_replaced else divergence.kind
     replayed = (divergence.replayed.detail or divergence.replayed.label) if divergence.replayed else "nothing"
@@ -62,12 +64,23 @@ def note_of(row: DiffRow) -> str:
     return NOTES.get(kind, divergence.title.lower()).format(replayed=replayed, extent=extent)
 
 
+def _where(moved: str) -> str:
+    """Return a move in a few words, for the row of the call: `moved out of "packing"`, `moved into "packing"`."""
+    how = moved[moved.find(" moved ") + 1 :]
+    if how.startswith("moved out of "):
+        return how.rpartition(" to ")[0]
+    _, into, context = how.rpartition(" into ")
+    return f"moved into {context}" if into else how
+
+
 def _mark_of(row: DiffRow, invocation: int | None) -> Mark:
     if row.divergence is not None and row.is_root:
         return Mark(row.divergence.kind, True, note_of(row), divergence=row.divergence, invocation=invocation)
     kind = row.divergence.kind.value if row.divergence else "shifted"
-    is_renamed = row.divergence is not None and row.divergence.kind is DivergenceKind.RENAMED
-    note = note_of(row) if is_renamed else shift_note(row)
+    is_named = row.divergence is not None and bool(
+        row.divergence.moved or row.divergence.kind is DivergenceKind.RENAMED
+    )
+    note = note_of(row) if is_named else shift_note(row)
     short = note.removeprefix("follow-on: ")
     return Mark(kind, False, note, short, row.divergence, invocation)
 

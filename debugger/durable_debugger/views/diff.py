@@ -225,7 +225,7 @@ def _remark(session: Session, mode: DiffMode, row: DiffRow) -> tuple[str, str]:
         return result_summary(session.operations[row.row], 60, absent=""), "text"
     if row.divergence is not None and row.is_root:
         is_new = row.recorded is None and row.divergence.kind is not DivergenceKind.REORDERED
-        text = "new in your code" if is_new else note_of(row)
+        text = "new in your code" if is_new and not row.divergence.moved else note_of(row)
         return f"{text}{_below(row)}", "divergence"
     if row.is_follow_on:
         return _follow_on(row), "follow_on"
@@ -238,7 +238,7 @@ def _remark(session: Session, mode: DiffMode, row: DiffRow) -> tuple[str, str]:
 
 def _follow_on(row: DiffRow) -> str:
     kind = row.divergence.kind if row.divergence is not None else None
-    if row.divergence is not None and kind is DivergenceKind.RENAMED:
+    if row.divergence is not None and (row.divergence.moved or kind is DivergenceKind.RENAMED):
         return note_of(row)
     if row.recorded is None and kind is DivergenceKind.INSERTED:
         return "also new in your code"

@@ -5,7 +5,7 @@ an added call hide what was edited.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import replace
 
 from durable_execution.call_site import CallSite
@@ -36,6 +36,8 @@ def with_relocations(rows: list[Row]) -> list[Row]:
     rows = _with_permutations(rows)
     finder = _Finder(rows)
     found = [_explained(row, finder.explain(index)) for index, row in enumerate(rows)]
+    for index, text in finder.moves.items():
+        found[index] = _moved(found[index], text)
     for root, others in finder.counterparts.items():
         _join(found, root, others)
     return found
@@ -116,6 +118,50 @@ def _is_candidate(found: Divergence | None) -> bool:
     return found is not None and found.is_root and found.severity is Severity.ERROR and found.kind in MOVABLE
 
 
+def with_moves_inside(found: Sequence[Divergence], inside: Sequence[Divergence]) -> list[Divergence]:
+    """Return all differences, with one root for a call that left a finished context or went into one.
+
+    Args:
+        found: Those of a replay that skips finished contexts, as a resumed execution does. One of these is the root of a
+            move: it is what breaks an execution.
+        inside: Those inside finished contexts.
+    """
+    roots, others = list(found), list(inside)
+    for index, root in enumerate(roots):
+        if not _is_candidate(root) or root.moved:
+            continue
+        for at, other in enumerate(others):
+            move = _between(root, other)
+            if move is None:
+                continue
+            likely, fix = _move(*move)
+            around = [one for one in others if one.kind in CONTENT and f"{other.path}/".startswith(f"{one.path}/")]
+            own = max(0, other.follow_on - 1 - root.follow_on - len(around)) if other.is_root else other.follow_on
+            follow_on = root.follow_on + 1 + len(around) + own
+            roots[index] = replace(root, likely=likely, fix=fix, moved=likely, follow_on=follow_on)
+            others[at] = replace(other, likely=likely, fix=fix, moved=likely, follow_on=own, is_root=False)
+            others = [replace(one, is_root=False) if one in around else one for one in others]
+            break
+    return [*roots, *others]
+
+
+def _between(root: Divergence, other: Divergence) -> tuple[Side, Side] | None:
+    """The sides of a call that one of two differences misses, and the other has as new."""
+    for kind, before, after in (
+        (Kind.SKIPPED, other.recorded, root.replayed),
+        (Kind.INSERTED, root.recorded, other.replayed),
+    ):
+        if other.kind is not kind or before is None or after is None or before.name is None:
+            continue
+        if _side_key(before) == _side_key(after) and _around(before) != _around(after):
+            return before, after
+    return None
+
+
+def _moved(row: Row, text: str) -> Row:
+    return replace(row, divergence=replace(row.divergence, moved=text) if row.divergence is not None else None)
+
+
 def _explained(row: Row, texts: tuple[str, str] | None) -> Row:
     if texts is None or row.divergence is None:
         return row
@@ -129,6 +175,7 @@ class _Finder:
         self.missing: dict[Hashable, list[CallNode]] = defaultdict(list)
         self.added: dict[Hashable, list[CallNode]] = defaultdict(list)
         self.counterparts: dict[int, set[int]] = defaultdict(set)
+        self.moves: dict[int, str] = {}
         self.at = {
             id(node): index
             for index, row in enumerate(rows)
@@ -154,7 +201,13 @@ class _Finder:
             return self._loop(index) or self._divided(index)
         places = {self.at[id(node)] for node in move if id(node) in self.at}
         self.counterparts[index] |= places | {at for place in places for at in self._contexts_of(place)}
-        return _move(*move)
+        texts = _move(move[0].side, move[1].side)
+        for kind, node in zip((Kind.SKIPPED, Kind.INSERTED), move, strict=True):
+            at = self.at.get(id(node))
+            divergence = self.rows[at].divergence if at is not None else None
+            if at is not None and divergence is not None and divergence.kind is kind:
+                self.moves[at] = texts[0]
+        return texts
 
     def _contexts_of(self, index: int) -> Iterator[int]:
         """The contexts around a row whose arguments or result differ: they did without the call, or with it."""
@@ -181,7 +234,11 @@ class _Finder:
         if row.recorded is None or row.replayed is None or row.replayed.side.name is None:
             return None
         for other in self.renamed.get(_key(row.replayed), ()):
-            if other.recorded is None or other.replayed is None or _around(other.recorded) == _around(row.recorded):
+            if (
+                other.recorded is None
+                or other.replayed is None
+                or _around(other.recorded.side) == _around(row.recorded.side)
+            ):
                 continue
             if _key(other.replayed) == _key(row.recorded):
                 return other.recorded, row.replayed
@@ -207,9 +264,9 @@ class _Finder:
     def _elsewhere(self, node: CallNode, candidates: dict[Hashable, list[CallNode]]) -> CallNode | None:
         if node.side.name is None:
             return None
-        around = _around(node)
+        around = _around(node.side)
         for other in candidates.get(_key(node), ()):
-            if _around(other) != around and is_same_function(node, other) is not False:
+            if _around(other.side) != around and is_same_function(node, other) is not False:
                 return other
         return None
 
@@ -279,7 +336,10 @@ def _differs(row: Row) -> bool:
 
 
 def _key(node: CallNode) -> Hashable:
-    side = node.side
+    return _side_key(node.side)
+
+
+def _side_key(side: Side) -> Hashable:
     return side.type, kind_of(side.type, side.subtype), side.name
 
 
@@ -301,20 +361,20 @@ def _inside(node: CallNode | None) -> Iterator[CallNode]:
         pending.extend(list(inner.children or ())[::-1])
 
 
-def _around(node: CallNode) -> str:
+def _around(side: Side) -> str:
     """Path of the context of a call."""
-    return (node.side.path or "").rpartition("/")[0]
+    return (side.path or "").rpartition("/")[0]
 
 
-def _move(before: CallNode, after: CallNode) -> tuple[str, str]:
-    name, old, new = before.side.short_name, _around(before), _around(after)
+def _move(before: Side, after: Side) -> tuple[str, str]:
+    name, old, new = before.short_name, _around(before), _around(after)
     if new.startswith(old) and new != old:
         how = f"moved from {readable(old)} into {_context(new, name)}"
     elif old.startswith(new) and new != old:
         how = f"moved out of {_context(old, name)} to {readable(new)}"
     else:
         how = f"moved from {readable(old)} to {readable(new)}"
-    fix = f"call {name} in {readable(old)} again, or move it only `if ctx.patched({change_id(before.side)}):`, {OLD}"
+    fix = f"call {name} in {readable(old)} again, or move it only `if ctx.patched({change_id(before)}):`, {OLD}"
     return f"{name} {how}", fix
 
 

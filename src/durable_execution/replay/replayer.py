@@ -8,6 +8,7 @@ from typing import Any
 
 from durable_execution.comparison.call_tree import CallNode, is_same_json, tree_of
 from durable_execution.comparison.comparison import Comparison, compare, not_restated
+from durable_execution.comparison.relocation import with_moves_inside
 from durable_execution.comparison.wording import VARIED
 from durable_execution.counts import counted, plural
 from durable_execution.divergence import Divergence, DivergenceKind, Severity, Side, readable, readable_pair
@@ -176,15 +177,13 @@ class _Replay:
         first = explored.first
         self._execution = with_names(self._execution, first)
         compared = self._compare(explored)
-        beyond = self._beyond_effects(first)
-        if beyond is not None:
-            compared = beyond
+        compared = self._beyond_effects(first) or compared
         divergences = self._judged([self._as_kept(one) for one in compared.divergences], first)
         if self._replayer.inside and not first.is_timed_out:
             inside = self._inside(divergences)
             if self._is_uncertain(first):
                 inside = [replace(one, severity=Severity.INFO) for one in inside]
-            divergences = not_restated([*divergences, *inside])
+            divergences = not_restated(with_moves_inside(divergences, inside))
         divergences += self._outcome(explored, divergences)
         return explored, compared, [one for each in divergences for one in self._as_given(each, first)]
 

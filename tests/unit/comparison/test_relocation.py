@@ -47,6 +47,14 @@ def test_a_call_is_found_in_a_context_of_a_new_context(names: tuple[str, ...]) -
     assert back.likely == '"b" moved out of "in" to flow'
 
 
+def test_both_places_of_a_move_are_named_but_not_a_context_that_went_with_it() -> None:
+    text = '"b" moved from flow into "new"'
+    found = compared(flow(node("b", 1), context("c", 2, "d")), flow(context("c", 1, "b", "d")))
+    assert {(one.title, one.moved) for one in found.divergences} == {("MOVED CALL", text.replace("new", "c"))}
+    found = compared(flow(node("b", 1), node("z", 2)), flow(context("new", 1, "b"), node("z", 2)))
+    assert [(one.title, one.moved, one.likely) for one in found.roots] == [("CHANGED KIND", None, text)]
+
+
 def moved(body: str | None, other: str | None, *, name: str | None = "b") -> str:
     recorded = flow(node("b", 1), context("c", 2, "d"))
     replayed = flow(context("c", 1, "b", "d"))

@@ -254,3 +254,56 @@ def test_a_call_in_its_place_says_what_follows_from_the_difference() -> None:
     assert [line[:5].split()[0] for line in shown] == ["≈", "≠", "≈"]
     assert "different arguments" in shown[0]
     assert "now called as 2" in shown[2]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "shown"),
+    [
+        (
+            ("ab", ""),
+            ("a", "b"),
+            [
+                ("≈", " ", "pack", ""),
+                ("≈", "−", "b", 'moved out of "pack"'),
+                ("≠", "+", "b", 'moved out of "pack"'),
+                ("≈", " ", "ship", ""),
+            ],
+        ),
+        (
+            ("a", "b"),
+            ("ab", ""),
+            [
+                (" ", " ", "pack", ""),
+                ("≈", "+", "b", 'moved into "pack"'),
+                ("≠", "−", "b", 'moved into "pack"'),
+                ("≈", " ", "ship", ""),
+            ],
+        ),
+    ],
+)
+def test_a_moved_call_is_named_at_both_places_and_its_context_is_there_once(
+    before: tuple[str, str], after: tuple[str, str], shown: list[tuple[str, str, str, str]]
+) -> None:
+    def flow_of(inside: str, outside: str) -> Any:
+        async def flow(_event: Any, ctx: DurableContext) -> None:
+            async def pack(inner: DurableContext) -> str:
+                return "".join([await inner.step(lambda _: "x", name) for name in inside])
+
+            await ctx.run_in_child_context(pack, "pack")
+            for name in outside:
+                await ctx.step(lambda _: None, name)
+            await ctx.step(lambda _: None, "ship")
+
+        return flow
+
+    execution = recorded(flow_of(*before))
+    report = Replayer(durable_execution(flow_of(*after))).replay(execution)
+    session = Session(execution, as_of=None)
+    found = differences_of(report, execution)
+    compared_session = session.compared(execution, found)
+    lines = [plain(diff_line(compared_session, DiffMode(), row, 120)) for row in found.aligned]
+    assert len(lines) == len(shown)
+    for text, (sign, side, name, remark) in zip(lines, shown, strict=True):
+        assert text[1:4:2] == sign + side, text
+        assert name in text
+        assert remark in text

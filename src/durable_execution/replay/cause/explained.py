@@ -26,10 +26,12 @@ def applied(divergence: Divergence) -> Divergence:
     cause = divergence.cause
     if cause is None:
         return with_deciding_line(divergence)
-    if cause.edit == "added" and divergence.kind is not DivergenceKind.INSERTED:
+    if cause.edit == "added" and not divergence.moved and divergence.kind is not DivergenceKind.INSERTED:
         fix = fix_of(DivergenceKind.INSERTED, divergence.recorded, divergence.replayed)
         divergence = replace(divergence, kind=DivergenceKind.INSERTED, fix=fix)
-    if cause.edit in ("moved", "renamed"):
+    if divergence.moved:
+        fix = divergence.fix
+    elif cause.edit in ("moved", "renamed"):
         fix = fix_of_changed_call(divergence, is_moved=cause.edit == "moved")
     elif cause.evidence is Evidence.CHANGED:
         fix = fix_of_edit(divergence, cause.line, is_computed=_is_computed(divergence, cause))
@@ -39,7 +41,8 @@ def applied(divergence: Divergence) -> Divergence:
         fix = divergence.fix
     else:
         fix = fix_of_cause(divergence.kind, divergence.recorded, divergence.replayed)
-    found = replace(divergence, likely=str(cause), fix=fix)
+    likely = f"{divergence.moved}: {cause}" if divergence.moved else str(cause)
+    found = replace(divergence, likely=likely, fix=fix)
     return found if _may_be_changed(divergence, cause) else _not_made(found)
 
 
