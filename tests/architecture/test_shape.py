@@ -60,6 +60,7 @@ KEPT_APART: dict[str, str] = {
     "src/durable_execution/replay/lines/value_text.py": "values as short, redacted text, without running their code",
     "src/durable_execution/runtime/batcher.py": "collects updates for a checkpoint call; knows no operation",
     "src/durable_execution/runtime/transport.py": "HTTP; the importer chooses between it and a client of boto3",
+    "src/durable_execution/runtime/signature.py": "AWS's signature; the importer sends what is signed",
     "src/durable_execution/runtime/reply.py": "the bytes of an HTTP answer; the importer decides what to do with it",
     "src/durable_execution/telemetry/history_calls.py": "reads events; the importer makes spans",
     "src/durable_execution/telemetry/live.py": "loads OpenTelemetry, once an application has a provider",

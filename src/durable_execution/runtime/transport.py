@@ -1,8 +1,8 @@
 """The two durable calls over HTTP, without boto3's validation, serialization and parsing.
 
 A step on Lambda costs what its checkpoint call costs, and boto3 takes most of that time for generality that two known calls do
-not need. Here the request is built from what the protocol says, signed by botocore's signer and sent by a pooled urllib3 that
-botocore has configured (see `runtime/endpoint.py`). Retries follow botocore's `standard` mode.
+not need. Here the request is built from what the protocol says, signed (see `runtime/signature.py`), and sent by a pooled
+urllib3 that botocore has configured (see `runtime/endpoint.py`). Retries follow botocore's `standard` mode.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping
-from functools import cache, lru_cache
+from functools import lru_cache
 from http.client import HTTPException
 from random import Random
 from typing import Any, NamedTuple, TypeVar
@@ -21,9 +21,10 @@ from durable_execution.errors import ServiceError
 from durable_execution.paging import MALFORMED
 from durable_execution.protocol import Wire
 from durable_execution.runtime.answers import checkpoint_answer, state_page
-from durable_execution.runtime.endpoint import SIGNATURE, Endpoint, as_service_error, expired, is_expired
+from durable_execution.runtime.endpoint import Endpoint, as_service_error, expired, is_expired
 from durable_execution.runtime.reply import Reply, read_reply
 from durable_execution.runtime.service import CheckpointAnswer, StatePage
+from durable_execution.runtime.signature import Signer
 
 Headers = Mapping[str, str]
 T = TypeVar("T")
@@ -141,7 +142,7 @@ class Transport:
 
         self._endpoint = endpoint
         self._sleep = sleep
-        self._request_class = _request_class()
+        self._signer = Signer(endpoint)
         self._botocore_error = BotoCoreError
         self._jitter: Random | None = None
 
@@ -183,7 +184,7 @@ class Transport:
         endpoint = self._endpoint
         check_time(remaining)
         timeouts = self._timeouts(remaining)
-        headers = self._signed(method, endpoint.url + path, body)
+        headers = self._signed(method, endpoint.path + path, body)
         target = endpoint.url + path if endpoint.is_forwarded else endpoint.path + path
         try:
             try:
@@ -204,21 +205,17 @@ class Transport:
             return Timeouts(connect, read)
         return Timeouts(min(connect, available), min(read, available), available)
 
-    def _signed(self, method: str, url: str, body: bytes | None) -> dict[str, str]:
-        endpoint = self._endpoint
-        plain = {"Host": endpoint.host}  # botocore would work it out from the URL, twice
-        if body is not None:
-            plain["Content-Type"] = "application/json"
-        request = self._request_class(method=method, url=url, headers=plain, data=body or b"")
+    def _signed(self, method: str, target: str, body: bytes | None) -> dict[str, str]:
         try:
-            endpoint.signer.get_auth_instance(endpoint.signing_name, endpoint.region, SIGNATURE).add_auth(request)
+            headers = self._signer.signed(method, target, body)
         except self._botocore_error as error:
             raise as_service_error(error) from error
         except RuntimeError as error:
             if is_expired(error):
                 raise expired(error) from error
             raise
-        return {**dict(request.headers.items()), "User-Agent": endpoint.user_agent}
+        headers["User-Agent"] = self._endpoint.user_agent
+        return headers
 
     def _backoff(self, attempt: int) -> float:
         """Seconds before the next attempt. The generator is seeded on first use, so restored snapshots do not share it."""
@@ -235,19 +232,6 @@ def check_time(remaining: Remaining | None) -> None:
     """
     if remaining is not None and (seconds := remaining()) <= MARGIN_SECONDS:
         raise _too_late("it was not started", seconds)
-
-
-@cache
-def _request_class() -> Any:
-    """The request that botocore's signer takes; its body is bytes already and needs no preparation."""
-    from botocore.awsrequest import AWSRequest
-
-    class SignableRequest(AWSRequest):
-        @property
-        def body(self) -> Any:
-            return self.data
-
-    return SignableRequest
 
 
 @lru_cache(maxsize=64)
