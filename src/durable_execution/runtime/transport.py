@@ -109,8 +109,7 @@ def _exchange_on_open(
     try:
         sock.settimeout(timeouts.read if timeouts.total is None else min(timeouts.read, timeouts.total))
         sock.sendall(_written(pool, *request))
-        with sock.makefile("rb") as stream:
-            return read_reply(stream)
+        return read_reply(sock.recv)
     except TimeoutError as error:
         raise ReadTimeoutError(pool, request[1], f"Read timed out. ({error})") from error
     except ConnectionError as error:  # RemoteDisconnected is one

@@ -1,6 +1,7 @@
 """What is read of an answer, compared with `http.client`, and what is refused."""
 
 import io
+from collections.abc import Callable
 from http.client import BadStatusLine, HTTPException, HTTPResponse, IncompleteRead, LineTooLong, RemoteDisconnected
 from typing import Any, cast
 
@@ -29,12 +30,17 @@ def answer(*lines: str, body: bytes = b"", status: str = "HTTP/1.1 200 OK") -> b
     return "\r\n".join((status, *lines, "", "")).encode("latin-1") + body
 
 
+def arriving(data: bytes, size: int = 100_000) -> Callable[[int], bytes]:
+    """The `recv` of a connection on which so many bytes arrive at a time."""
+    stream = io.BytesIO(data)
+    return lambda most: stream.read(min(most, size))
+
+
 ANSWERS = {
     "a length": answer("Content-Length: 2", body=b"{}"),
     "any case": answer("content-LENGTH:2", "CONNECTION: Keep-Alive", body=b"{}"),
     "lines without CR": b"HTTP/1.1 200 OK\nContent-Length: 2\n\n{}",
     "nothing after the status": b"HTTP/1.1 200\r\nContent-Length: 2\r\n\r\n{}",
-    "more than its length": answer("Content-Length: 2", body=b"{}HTTP/1.1"),
     "an empty body": answer("Content-Length: 0"),
     "the first of two lengths": answer("Content-Length: 2", "Content-Length: 1", body=b"{}"),
     "chunks": answer("Transfer-Encoding: chunked", body=b'2\r\n{"\r\nA;name=x\r\nabcdefghij\r\n2\r\n":\r\n0\r\n\r\n'),
@@ -51,30 +57,44 @@ ANSWERS = {
 }
 
 
+@pytest.mark.parametrize("size", [1, 7, 100_000])
 @pytest.mark.parametrize("data", ANSWERS.values(), ids=ANSWERS)
-def test_an_answer_is_read_as_the_standard_library_reads_it(data: bytes) -> None:
-    reply, is_kept = read_reply(io.BytesIO(data))
+def test_an_answer_is_read_as_the_standard_library_reads_it(data: bytes, size: int) -> None:
+    reply, is_kept = read_reply(arriving(data, size))
 
     assert (reply.status, reply.body, is_kept) == standard(data)
 
 
 def test_hints_before_the_answer_are_skipped() -> None:
     """`http.client` skips only status 100."""
-    reply, is_kept = read_reply(io.BytesIO(answer(status="HTTP/1.1 103 Early Hints") + ANSWERS["a length"]))
+    reply, is_kept = read_reply(arriving(answer(status="HTTP/1.1 103 Early Hints") + ANSWERS["a length"]))
 
     assert (reply.status, reply.body, is_kept) == (200, b"{}", True)
 
 
 def test_names_of_headers_are_lower_case_and_values_have_no_space_around_them() -> None:
-    reply, _ = read_reply(io.BytesIO(answer("X-Amzn-ErrorType:  Slow:http://x ", "Content-Length: 0")))
+    reply, _ = read_reply(arriving(answer("X-Amzn-ErrorType:  Slow:http://x ", "Content-Length: 0")))
 
     assert reply.headers == {"x-amzn-errortype": "Slow:http://x", "content-length": "0"}
 
 
-def test_only_this_answer_is_read_of_the_connection() -> None:
-    stream = io.BytesIO(ANSWERS["chunks with a trailer"] + ANSWERS["a refusal"])
+def test_a_connection_on_which_more_arrives_is_not_used_again() -> None:
+    for data in (ANSWERS["a length"], ANSWERS["chunks with a trailer"]):
+        reply, is_kept = read_reply(arriving(data + b"HTTP/1.1"))
+        assert (reply.body, is_kept) == (b"{}", False)
 
-    assert [read_reply(stream)[0].status for _ in range(2)] == [200, 503]
+
+def test_a_large_body_is_read_in_parts() -> None:
+    body = bytes(range(256)) * 4096
+    sizes: list[int] = []
+    receive = arriving(answer(f"Content-Length: {len(body)}", body=body))
+
+    def noted(size: int) -> bytes:
+        sizes.append(size)
+        return receive(size)
+
+    assert read_reply(noted)[0].body == body
+    assert max(sizes) < 100_000
 
 
 @pytest.mark.parametrize(
@@ -94,22 +114,24 @@ def test_only_this_answer_is_read_of_the_connection() -> None:
         pytest.param(answer("Transfer-Encoding: gzip", body=b"{}"), HTTPException, id="an unknown coding"),
         pytest.param(answer("Transfer-Encoding: chunked", body=b"2\r\n{"), IncompleteRead, id="half a chunk"),
         pytest.param(answer("Transfer-Encoding: chunked", body=b"2\r\n{}"), IncompleteRead, id="no end of a chunk"),
-        pytest.param(answer("Transfer-Encoding: chunked", body=b"2\r\n{}\r\n"), HTTPException, id="no last chunk"),
+        pytest.param(answer("Transfer-Encoding: chunked", body=b"2\r\n{}\r\n"), IncompleteRead, id="no last chunk"),
         pytest.param(answer("Transfer-Encoding: chunked", body=b"0\r\n"), IncompleteRead, id="no end of the trailer"),
         pytest.param(
             answer("Transfer-Encoding: chunked", body=b"+2\r\n{}\r\n"), HTTPException, id="a size with a sign"
         ),
-        pytest.param(answer("A: " + "x" * 70_000), LineTooLong, id="a long header"),
+        pytest.param(answer("A: " + "x" * 100_000), LineTooLong, id="a long header"),
+        pytest.param(b"SSH-2.0-OpenSSH", BadStatusLine, id="another protocol without a line"),
+        pytest.param(b"HTT", IncompleteRead, id="half a word"),
         pytest.param(answer(*["A: b"] * (MAX_HEADERS + 1)), HTTPException, id="many headers"),
     ],
 )
 def test_what_is_truncated_or_not_http_is_refused(data: bytes, error: type[Exception]) -> None:
     with pytest.raises(error) as caught:
-        read_reply(io.BytesIO(data))
+        read_reply(arriving(data))
     assert type(caught.value) is error
 
 
 def test_as_many_headers_as_allowed_are_read() -> None:
     lines = [f"A{number}: b" for number in range(MAX_HEADERS - 1)]
 
-    assert len(read_reply(io.BytesIO(answer(*lines, "Content-Length: 0")))[0].headers) == MAX_HEADERS
+    assert len(read_reply(arriving(answer(*lines, "Content-Length: 0")))[0].headers) == MAX_HEADERS
