@@ -19,14 +19,10 @@ from durable_execution.protocol import Wire
 from durable_execution.runtime.answers import checkpoint_answer, state_page
 from durable_execution.runtime.body_threads import Workers
 from durable_execution.runtime.endpoint import (
-    as_service_error,
     endpoint_of,
-    expired,
-    is_expired,
-    is_unreadable_answer,
     make_client,
     missing_boto3,
-    unreadable_answer,
+    service_error_for,
 )
 from durable_execution.runtime.service import CheckpointAnswer, StatePage
 from durable_execution.runtime.transport import (
@@ -46,6 +42,9 @@ _lock = threading.Lock()
 
 LOWEST_BOTO3 = "1.42.5"
 """The lowest version that this package requires."""
+
+UNREADABLE = "botocore cannot read its configuration"
+WHERE_IT_IS = "Check the environment variables that start with AWS_, and the profile with its credential_process"
 
 
 class Calls(Protocol):
@@ -158,6 +157,12 @@ def _environment_calls() -> Calls:
         return _made(resolve)
     except ImportError as error:  # of botocore, or of what it needs
         raise missing_boto3(error) from error
+    except (ConfigurationError, ServiceError):
+        raise
+    except ValueError as error:
+        raise ConfigurationError(f"{UNREADABLE}: {error}. {WHERE_IT_IS}") from error
+    except OSError as error:  # of a program or a file that may be there for the next invocation
+        raise ServiceError(type(error).__name__, f"{UNREADABLE}: {error}. {WHERE_IT_IS}") from error
 
 
 def _made(call: Callable[[], T]) -> T:
@@ -167,23 +172,10 @@ def _made(call: Callable[[], T]) -> T:
     except ImportError:
         raise
     except Exception as error:
-        found = _service_error_for(error)
+        found = service_error_for(error)
         if found is None:
             raise
         raise found from error
-
-
-def _service_error_for(error: Exception) -> ServiceError | None:
-    """What an error of botocore means; None if it is an error of other code."""
-    from botocore.exceptions import BotoCoreError, ClientError
-
-    if isinstance(error, ClientError):
-        return _refused(error)
-    if isinstance(error, BotoCoreError):
-        return as_service_error(error)
-    if is_unreadable_answer(error):
-        return unreadable_answer(error)
-    return expired(error) if is_expired(error) else None
 
 
 def unknown_operations() -> ConfigurationError:
@@ -194,14 +186,6 @@ def unknown_operations() -> ConfigurationError:
         f"this boto3 client does not know the durable operations: it is of botocore {__version__}. Add boto3 {LOWEST_BOTO3} or "
         "later to the deployment package, or leave client= out"
     )
-
-
-def _refused(error: Any) -> ServiceError:
-    details = error.response.get("Error") or {}
-    metadata = error.response.get("ResponseMetadata") or {}
-    code = details.get("Code") or type(error).__name__
-    message = details.get("Message") or str(error)
-    return ServiceError(code, message, status=metadata.get("HTTPStatusCode"))
 
 
 class Notebook:

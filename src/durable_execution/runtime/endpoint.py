@@ -93,7 +93,7 @@ def make_client(*, has_operations: bool = True) -> Any:
     config = Config(
         connect_timeout=CONNECT_TIMEOUT_SECONDS,
         read_timeout=READ_TIMEOUT_SECONDS,
-        retries={"mode": "adaptive" if mode == "adaptive" else "standard"},
+        retries={"mode": "standard" if mode == "legacy" else mode},
         user_agent_extra="durable-execution-sdk",
     )
     client = session.create_client(SERVICE, config=config)
@@ -107,6 +107,27 @@ def missing_boto3(error: ImportError) -> ConfigurationError:
         f"boto3 cannot be imported: {error}. The SDK needs botocore to find credentials and to sign its calls. Add boto3 to "
         "the deployment package, or remove the copy that shadows it"
     )
+
+
+def service_error_for(error: Exception) -> ServiceError | None:
+    """What an error of botocore means, of a call or of the search for credentials; None if it is an error of other code."""
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    if isinstance(error, ClientError):
+        return _refused(error)
+    if isinstance(error, BotoCoreError):
+        return as_service_error(error)
+    if is_unreadable_answer(error):
+        return unreadable_answer(error)
+    return expired(error) if is_expired(error) else None
+
+
+def _refused(error: Any) -> ServiceError:
+    details = error.response.get("Error") or {}
+    metadata = error.response.get("ResponseMetadata") or {}
+    code = details.get("Code") or type(error).__name__
+    message = details.get("Message") or str(error)
+    return ServiceError(code, message, status=metadata.get("HTTPStatusCode"))
 
 
 def as_service_error(error: Exception) -> ServiceError:
@@ -301,7 +322,8 @@ def endpoint_of(client: Any) -> Endpoint | None:
     """Take the resolved configuration from a client.
 
     Returns:
-        None if the calls must go through the client: adaptive retries, an unusual signature, or an unknown version of botocore.
+        None if the calls must go through the client: adaptive retries, an unusual signature, a URL with a query, or an unknown
+            version of botocore.
 
     Raises:
         ConfigurationError: The configured certificates cannot be read.
@@ -325,7 +347,7 @@ def _endpoint_of(client: Any) -> Endpoint | None:
     signer = client._request_signer  # noqa: SLF001
     signing = context.get("signing") or {}
     version = context.get("auth_type") or signer.signature_version
-    if headers or version != SIGNATURE:
+    if headers or version != SIGNATURE or urlsplit(url).query:
         return None
     url = url.rstrip("/")
     pool, is_forwarded, trust_more = _pool(client._endpoint.http_session, url)  # noqa: SLF001

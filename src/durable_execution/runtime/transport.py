@@ -21,7 +21,7 @@ from durable_execution.errors import ServiceError
 from durable_execution.paging import MALFORMED
 from durable_execution.protocol import Wire
 from durable_execution.runtime.answers import checkpoint_answer, state_page
-from durable_execution.runtime.endpoint import Endpoint, as_service_error, expired, is_expired
+from durable_execution.runtime.endpoint import Endpoint, service_error_for
 from durable_execution.runtime.reply import Reply, read_reply
 from durable_execution.runtime.service import CheckpointAnswer, StatePage
 from durable_execution.runtime.signature import Signer
@@ -137,12 +137,9 @@ class Transport:
     """
 
     def __init__(self, endpoint: Endpoint, *, sleep: Callable[[float], None] = time.sleep) -> None:
-        from botocore.exceptions import BotoCoreError
-
         self._endpoint = endpoint
         self._sleep = sleep
         self._signer = Signer(endpoint)
-        self._botocore_error = BotoCoreError
         self._jitter: Random | None = None
 
     def checkpoint(self, arn: str, token: str, updates: list[Wire], remaining: Remaining | None) -> CheckpointAnswer:
@@ -183,7 +180,7 @@ class Transport:
         endpoint = self._endpoint
         check_time(remaining)
         timeouts = self._timeouts(remaining)
-        headers = self._signed(method, endpoint.path + path, body)
+        headers = self._headers(method, endpoint.path + path, body)
         target = endpoint.url + path if endpoint.is_forwarded else endpoint.path + path
         try:
             try:
@@ -204,15 +201,14 @@ class Transport:
             return Timeouts(connect, read)
         return Timeouts(min(connect, available), min(read, available), available)
 
-    def _signed(self, method: str, target: str, body: bytes | None) -> dict[str, str]:
+    def _headers(self, method: str, target: str, body: bytes | None) -> dict[str, str]:
         try:
             headers = self._signer.signed(method, target, body)
-        except self._botocore_error as error:
-            raise as_service_error(error) from error
-        except RuntimeError as error:
-            if is_expired(error):
-                raise expired(error) from error
-            raise
+        except Exception as error:
+            found = service_error_for(error)
+            if found is None:
+                raise
+            raise found from error
         headers["User-Agent"] = self._endpoint.user_agent
         return headers
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from durable_execution.errors import ServiceError
+from durable_execution.errors import ConfigurationError, ServiceError
 from durable_execution.runtime import endpoint as endpoint_module
 from durable_execution.runtime.client import LambdaService
 from durable_execution.runtime.endpoint import make_client
@@ -33,12 +33,14 @@ class Issuer:
         url: Its address.
         bodies: Body or authorization header of each request.
         answer: Makes the answer.
+        status: HTTP status of the answers.
     """
 
     def __init__(self, answer: Callable[[str], str]) -> None:
         issuer = self
         self.bodies: list[str] = []
         self.answer = answer
+        self.status = 200
 
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_GET(self) -> None:
@@ -50,7 +52,7 @@ class Issuer:
             def reply(self, said: str) -> None:
                 issuer.bodies.append(said)
                 body = issuer.answer(said).encode()
-                self.send_response(200)
+                self.send_response(issuer.status)
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
                 self.wfile.write(body)
@@ -158,6 +160,75 @@ def test_expired_credentials_that_cannot_be_refreshed_say_so(
             calls.checkpoint_now(ARN, "dG9r", [UPDATE])
         assert raised.value.code == "ExpiredTokenException"
         assert raised.value.is_retriable
+
+
+def test_a_role_that_is_refused_ends_the_execution_as_a_refusal_of_lambda_does(
+    bare: LoopbackService, issuer: Issuer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    issuer.status = 403
+    issuer.answer = lambda _: (
+        "<ErrorResponse><Error><Code>AccessDenied</Code><Message>not you</Message></Error></ErrorResponse>"
+    )
+    token = tmp_path / "token"
+    token.write_text("who-i-am")
+    monkeypatch.setenv("AWS_WEB_IDENTITY_TOKEN_FILE", str(token))
+    monkeypatch.setenv("AWS_ROLE_ARN", "arn:aws:iam::123456789012:role/shop")
+    monkeypatch.setenv("AWS_ENDPOINT_URL_STS", issuer.url)
+    for calls in (LambdaService(), LambdaService(make_client())):
+        with pytest.raises(ServiceError, match="AccessDenied: not you") as raised:
+            calls.checkpoint_now(ARN, "dG9r", [UPDATE])
+        assert (raised.value.status, raised.value.is_retriable) == (403, False)
+    assert bare.requests == []
+
+
+@pytest.mark.parametrize(
+    ("program", "error", "text"),
+    [
+        ("echo garbage", ConfigurationError, "Expecting value"),
+        ("/nonexistent/program", ServiceError, "/nonexistent/program"),
+    ],
+)
+def test_a_program_that_gives_no_credentials_is_told_of(
+    bare: LoopbackService,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    program: str,
+    error: type[Exception],
+    text: str,
+) -> None:
+    config = tmp_path / "config"
+    config.write_text(f"[profile shop]\ncredential_process = {program}\n")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(config))
+    monkeypatch.setenv("AWS_PROFILE", "shop")
+    with pytest.raises(error, match=f"cannot read its configuration: .*{text}.* credential_process") as raised:
+        LambdaService().prepare()
+    assert type(raised.value) is error
+    assert not isinstance(raised.value, ServiceError) or raised.value.is_retriable
+
+
+@pytest.mark.parametrize("variable", ["AWS_MAX_ATTEMPTS", "AWS_ENDPOINT_URL_LAMBDA"])
+def test_a_variable_that_botocore_cannot_read_is_told_of(
+    service: LoopbackService, monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    monkeypatch.setenv(variable, "nonsense:1")
+    with pytest.raises(ConfigurationError, match=r"nonsense.*variables that start with AWS_"):
+        LambdaService().prepare()
+
+
+def test_an_unknown_mode_of_retries_is_refused_as_boto3_refuses_it(
+    service: LoopbackService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_RETRY_MODE", "nonsense")
+    with pytest.raises(ServiceError, match=r'InvalidRetryModeError.*"nonsense"') as raised:
+        LambdaService().prepare()
+    assert not raised.value.is_retriable
+
+
+def test_a_query_of_the_endpoint_is_kept(service: LoopbackService, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL_LAMBDA", f"{service.url}/stage?key=1")
+    assert LambdaService().checkpoint_now(ARN, "dG9r", [UPDATE]).token == "dG9r"
+    target = service.requests[0].target
+    assert (target.startswith("/stage/"), target.endswith("/checkpoint?key=1")) == (True, True)
 
 
 def test_an_https_proxy_is_asked_for_a_tunnel(monkeypatch: pytest.MonkeyPatch) -> None:
