@@ -8,6 +8,7 @@ urllib3 that botocore has configured (see `runtime/endpoint.py`). Retries follow
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Callable, Mapping
 from functools import lru_cache
@@ -30,6 +31,9 @@ Headers = Mapping[str, str]
 T = TypeVar("T")
 API = "/2025-12-01/durable-executions/"
 MAX_ITEMS = 1000
+SAFE_IN_TRACES = "-=;:+&[]{}\"',"
+"""Characters of the incoming trace, besides letters and digits, that botocore does not encode."""
+
 RETRIED_STATUSES = frozenset({429, 500, 502, 503, 504})
 RETRIED_CODES = frozenset(
     {
@@ -210,6 +214,8 @@ class Transport:
                 raise
             raise found from error
         headers["User-Agent"] = self._endpoint.user_agent
+        if "AWS_LAMBDA_FUNCTION_NAME" in os.environ and (trace := os.environ.get("_X_AMZN_TRACE_ID")):
+            headers["X-Amzn-Trace-Id"] = quote(trace, safe=SAFE_IN_TRACES)
         return headers
 
     def _backoff(self, attempt: int) -> float:

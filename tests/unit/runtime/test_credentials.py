@@ -231,6 +231,23 @@ def test_a_query_of_the_endpoint_is_kept(service: LoopbackService, monkeypatch: 
     assert (target.startswith("/stage/"), target.endswith("/checkpoint?key=1")) == (True, True)
 
 
+@pytest.mark.parametrize("function", ["shop", None])
+def test_the_incoming_trace_is_sent_on_lambda_as_boto3_sends_it(
+    service: LoopbackService, monkeypatch: pytest.MonkeyPatch, function: str | None
+) -> None:
+    monkeypatch.delenv("AWS_LAMBDA_FUNCTION_NAME", raising=False)
+    if function is not None:
+        monkeypatch.setenv("AWS_LAMBDA_FUNCTION_NAME", function)
+    ours, theirs = LambdaService(), LambdaService(make_client())
+    for trace in ("Root=1-5759e988-bd862e3f;Sampled=1", "Root=1-5759e989;Lineage=a:1 ä", ""):
+        monkeypatch.setenv("_X_AMZN_TRACE_ID", trace)
+        for calls in (ours, theirs):
+            calls.checkpoint_now(ARN, "dG9r", [UPDATE])
+    sent = [request.headers.get("x-amzn-trace-id") for request in service.requests]
+    assert sent[::2] == sent[1::2]
+    assert [each is not None for each in sent[::2]] == [function is not None] * 2 + [False]
+
+
 def test_an_https_proxy_is_asked_for_a_tunnel(monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         asked: list[bytes] = []
