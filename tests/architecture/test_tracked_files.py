@@ -5,6 +5,7 @@ import subprocess
 import pytest
 
 from tests.architecture.source_tree import REPOSITORY as ROOT
+from tests.mutants.survivors import known, stale
 
 TOP_LEVEL_FOLDERS = {".ci", ".github", "debugger", "docs", "examples", "src", "tests"}
 
@@ -27,3 +28,10 @@ def test_no_tracked_file_names_the_place_of_a_checkout(tracked: list[str]) -> No
 def test_nothing_is_committed_outside_the_known_folders(tracked: list[str]) -> None:
     """A script's output that landed in a folder of its own is easily committed with `git add --all`."""
     assert {name.split("/")[0] for name in tracked if "/" in name} == TOP_LEVEL_FOLDERS
+
+
+def test_the_lines_of_known_survivors_are_in_the_code() -> None:
+    assert stale(known(), ROOT) == []
+    module, line, *_ = known()[0].split(" | ")
+    gone = [f"{module} | {line}, once | | changed", f"{module}.removed | {line} | | moved"]
+    assert stale([known()[0], *gone], ROOT) == gone

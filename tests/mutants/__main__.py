@@ -32,10 +32,10 @@ from cosmic_ray.mutating import mutate_code
 from cosmic_ray.plugins import get_operator
 
 from tests.mutants.in_memory import InMemory
+from tests.mutants.survivors import keys, known
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = Path("src/durable_execution")
-KNOWN = Path(__file__).with_name("survivors.txt")
 TIMEOUT_S = 240
 LEAST_S, SLOWER = 10, 4
 """Tests that take this much longer than without a mutant loop."""
@@ -67,21 +67,17 @@ GROUPS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("tests/replay/test_corpus.py", "tests/replay/test_checking.py", "tests/scenarios/test_nondeterminism.py"),
         ("tests/replay/test_edits.py", "tests/replay/test_fixes.py"),
     ),
-    "replay/cause/observed_cause.py": (
+    "replay/cause": (
         ("tests/unit/replay", "tests/replay/test_suspect_ranking.py"),
-        ("tests/replay/test_suspects.py", "tests/replay/test_formats.py"),
-        ("tests/replay/test_causes.py",),
+        ("tests/replay/test_causes.py", "tests/replay/test_suspects.py", "tests/replay/test_formats.py"),
+        ("tests/replay/test_edits.py", "tests/replay/test_prefixes.py"),
+        ("tests/replay/test_unseen.py",),
     ),
     "replay/workers/cause_finder.py": (("tests/unit/replay",), ("tests/replay/test_causes.py",)),
     "replay/suspects.py": (
         ("tests/unit/replay", "tests/replay/test_suspect_ranking.py"),
         ("tests/replay/test_suspects.py",),
         ("tests/replay/test_replayer.py", "tests/replay/test_awkward.py", "tests/replay/test_installed.py"),
-    ),
-    "replay/cause/slicing.py": (
-        ("tests/unit/replay",),
-        ("tests/replay/test_causes.py",),
-        ("tests/replay/test_unseen.py",),
     ),
     "local/rules": (
         ("tests/unit/local/rules", "tests/unit/local/test_execution_forks.py", "tests/unit/local/test_queries.py"),
@@ -363,7 +359,7 @@ def main() -> int:
     parser.add_argument("--at-least", type=float, default=90.0, metavar="PERCENT", help="share to be killed")
     arguments = parser.parse_args()
     arguments.jobs = max(1, arguments.jobs)
-    known = {line.rsplit(" | ", 1)[0] for line in KNOWN.read_text(encoding="utf-8").splitlines() if " | " in line}
+    excused = keys(known())
     is_enough = True
     with tempfile.TemporaryDirectory() as folder:
         copies = Copies(Path(folder), arguments.jobs)
@@ -372,7 +368,7 @@ def main() -> int:
             if not copies.are_ready(stages):
                 print(f"{group}: the tests fail without a mutant; make them pass first")
                 return 2
-            mutants = [m for m in chosen(group, arguments.sample, arguments.seed) if m.key not in known]
+            mutants = [m for m in chosen(group, arguments.sample, arguments.seed) if m.key not in excused]
             survivors = []
             alive, rest = mutants, []
             for stage in stages:
