@@ -57,6 +57,7 @@ KEPT_APART: dict[str, str] = {
     "src/durable_execution/replay/cause/skipped_writes.py": "reads functions that did not run; the importer follows those that did",
     "src/durable_execution/replay/lines/tracers.py": "one class for each way of Python to report lines",
     "src/durable_execution/replay/isolation/tripwires.py": "finds what was open before the sandbox closed",
+    "src/durable_execution/replay/lines/value_shape.py": "tells whether a value changed; the importer renders it",
     "src/durable_execution/replay/lines/value_text.py": "values as short, redacted text, without running their code",
     "src/durable_execution/runtime/batcher.py": "collects updates for a checkpoint call; knows no operation",
     "src/durable_execution/runtime/transport.py": "HTTP; the importer chooses between it and a client of boto3",

@@ -21,7 +21,7 @@ from typing import Any, TypeVar
 from durable_execution.protocol.ids import task_path
 from durable_execution.replay.lines.line_recording import NOTHING, EventKind, Frame, LineEvent, LineRecording, Values
 from durable_execution.replay.lines.probes import Probe, Probes
-from durable_execution.replay.lines.stored_values import attribute
+from durable_execution.replay.lines.stored_values import OPAQUE, attribute
 from durable_execution.replay.lines.tracers import (
     BLOCKING_START,
     Monitoring,
@@ -30,7 +30,7 @@ from durable_execution.replay.lines.tracers import (
     Tracer,
     Tracing,
 )
-from durable_execution.replay.lines.value_text import ATOMS, OPAQUE, PLAIN_TYPES, Secrets, ValueText
+from durable_execution.replay.lines.value_text import ATOMS, PLAIN_TYPES, Secrets, ValueText
 from durable_execution.replay.source.statements import names_at
 from durable_execution.replay.suspects import Owner, owner_of
 from durable_execution.runtime.loop import scope as running_scope

@@ -2,6 +2,7 @@
 
 import dataclasses
 import enum
+import sys
 import types
 from typing import Any
 
@@ -18,6 +19,10 @@ OF_ERRORS = frozenset({"args", "__cause__", "__context__"})
 
 VALUE_CLASSES = frozenset({"BatchItem", "CompletionStatus", "CompletionItem", "ErrorObject", "Settled"})
 """Classes of the SDK, besides its options, that hold values of the application."""
+
+
+OPAQUE = sys.stdlib_module_names - {"__main__"}
+"""Packages whose objects (loggers, locks, files) are machinery, not values of the application."""
 
 
 def is_value_class(kind: type) -> bool:

@@ -15,11 +15,9 @@ import functools
 import itertools
 import logging
 import pathlib
-import pickle
 import queue
 import random
 import re
-import sys
 import types
 import uuid
 import weakref
@@ -31,10 +29,10 @@ from typing import Any, Final, Protocol
 from durable_execution.batch_result import BatchItem, BatchResult
 from durable_execution.config.completion import BatchItemStatus
 from durable_execution.counts import counted
-from durable_execution.replay.lines.stored_values import attributes_of, is_value_class
+from durable_execution.replay.lines.stored_values import OPAQUE, attributes_of, is_value_class
+from durable_execution.replay.lines.value_shape import MAX_ITEMS, shape_of
 
 MAX_DEPTH = 4
-MAX_ITEMS = 30
 MAX_TEXT = 160
 """Longest text of one string, in characters. A longer one is cut and keeps a checksum, so that a difference still shows."""
 
@@ -42,16 +40,10 @@ SHORTEST_SECRET = 6
 """Shorter values are hidden under their own name only: they turn up in other texts by chance."""
 
 MAX_KNOWN = 500
-MAX_SHAPE = 50_000
-"""Largest shape, in bytes. The text of a larger value is made anew: it is bounded."""
-
 MAX_KEPT = 20_000_000
 """Most bytes of shapes and texts that are remembered."""
 
 HIDDEN: Final = "<redacted>"
-
-OPAQUE = sys.stdlib_module_names - {"__main__"}
-"""Packages whose objects (loggers, locks, files) are machinery, not values of the application."""
 
 ATOMS = frozenset({int, float, complex, bool, type(None), str, bytes})
 """Types whose values never change, so that an unchanged object needs no new text."""
@@ -128,14 +120,7 @@ class ValueText:
         Most values are the same at the next line. Returns None where secrets are hidden, as a text depends on what was learned,
         and for values that are too large.
         """
-        if self._secrets is not None:
-            return None
-        found = _Bounded()
-        try:
-            _Shaper(found, self).dump(_first_items(value))
-        except (RecursionError, RuntimeError, AttributeError, _TooLargeError):  # or one that a different thread changes
-            return None
-        return b"".join(found.parts)
+        return shape_of(value, self.value, _has_own_text) if self._secrets is None else None
 
     def of_shape(self, name: str, value: Any, shape: bytes | None) -> str:
         """Return the text of a variable whose shape is known: values of one shape have one text."""
@@ -376,103 +361,10 @@ _STANDARD: dict[type, Render] = {
 """What the standard library and this SDK keep values in, besides the types above."""
 
 
-class _TooLargeError(Exception):
-    """The shape of a value takes too much."""
-
-
-class _Bounded:
-    """Collects what a pickler writes."""
-
-    def __init__(self) -> None:
-        self.parts: list[bytes] = []
-        self._left = MAX_SHAPE
-
-    def write(self, data: bytes) -> None:
-        self._left -= len(data)
-        if self._left < 0:
-            raise _TooLargeError
-        self.parts.append(bytes(data))
-
-
-def _first_items(value: Any, *, is_inner: bool = False) -> Any:
-    """Return a container as far as its text shows it: its length and its first items."""
-    kind = type(value)
-    if kind not in _SIZED:
-        return value
-    count = len(value)
-    items: Any = value.items() if kind is dict else value
-    if count > MAX_ITEMS:
-        items = list(itertools.islice(items, MAX_ITEMS))
-    if not is_inner and any(type(one) in _SIZED and len(one) > MAX_ITEMS for one in _values(items, kind)):
-        items = [
-            (one[0], _first_items(one[1], is_inner=True)) if kind is dict else _first_items(one, is_inner=True)
-            for one in items
-        ]
-    elif count <= MAX_ITEMS:
-        return value
-    return kind.__name__, count, items
-
-
-def _values(items: Any, kind: type) -> Iterable[Any]:
-    return (value for _, value in items) if kind is dict else items
-
-
-_SIZED = frozenset({list, tuple, dict, deque})
-
-
-def _state(attributes: dict[str, Any]) -> dict[str, Any]:
-    """Return the attributes of an object, its containers as far as their texts show them."""
-    if any(type(one) in _SIZED for one in attributes.values()):
-        return {name: _first_items(one) for name, one in attributes.items()}
-    return attributes
-
-
-class _Instance:
-    """Stands for an object in a shape: its class's name, and its attributes as state."""
-
-
-_MOMENTS = frozenset({dt.datetime, dt.date, dt.time, dt.timedelta})
-
-
-class _Shaper(pickle.Pickler):
-    """Writes containers and plain objects; everything else as its text. Runs no user code: each object is reduced here."""
-
-    def __init__(self, file: _Bounded, text: ValueText) -> None:
-        super().__init__(file, 5)
-        self._text = text
-        self.memo = _CONSTANTS
-
-    def reducer_override(self, value: Any) -> Any:
-        kind: Any = type(value)
-        if value is _Instance or value is str:
-            return NotImplemented
-        if _is_plain_class(kind):
-            found = object.__getattribute__(value, "__dict__")
-            if type(found) is dict:
-                return _Instance, (kind.__name__,), _state(found)
-        if kind in _MOMENTS and getattr(value, "tzinfo", None) in (None, dt.UTC):
-            return NotImplemented
-        return str, (self._text.value(value),)
-
-
-_CONSTANTS: Any = {id(one): (number, one) for number, one in enumerate((_Instance, str, *_MOMENTS, dt.UTC))}
-"""What a shape refers to by number, because looking up a class by its name takes longer than the rest."""
-
-
 @functools.lru_cache(maxsize=4_096)
-def _is_plain_class(kind: Any) -> bool:
-    """Whether the text of an instance depends on what its `__dict__` holds, and on nothing else."""
-    package = kind.__module__.partition(".")[0]
-    if package == "durable_execution" or (package in OPAQUE and package != "types"):
-        return False
-    others = (BaseException, type, re.Pattern, pathlib.PurePath, dt.date, dt.time, types.ModuleType)
-    if kind in _BUILT_IN_TEXT or kind in _STANDARD or hasattr(kind, "get_secret_value") or issubclass(kind, others):
-        return False
-    if any(issubclass(kind, base) for base, _ in _CONTAINERS):
-        return False
-    members = [member for base in kind.__mro__ for member in base.__dict__.values()]
-    has_slots = any(type(member) is types.MemberDescriptorType for member in members)
-    return not has_slots and any("__dict__" in base.__dict__ for base in kind.__mro__)
+def _has_own_text(kind: type) -> bool:
+    """Whether instances of a class are rendered by a rule of this module, and not by their attributes."""
+    return kind in _BUILT_IN_TEXT or kind in _STANDARD or any(issubclass(kind, base) for base, _ in _CONTAINERS)
 
 
 def cut(text: str) -> str:
