@@ -51,6 +51,7 @@ KEPT_APART: dict[str, str] = {
     "src/durable_execution/replay/replayed_tree.py": "arranges the calls of a replay like those of a recording",
     "src/durable_execution/replay/cause/line_alignment.py": "pairs two recordings line by line; the importer follows what differs",
     "src/durable_execution/replay/cause/found_origins.py": "what makes a difference at one statement; the importer goes from statement to statement",
+    "src/durable_execution/replay/cause/followed_calls.py": "functions that end differently; the importer follows names",
     "src/durable_execution/replay/cause/handed_over.py": "values without a name; the importer follows names",
     "src/durable_execution/replay/cause/slicing.py": "follows one pair of replays; the importer chooses the pair",
     "src/durable_execution/replay/isolation/sandbox.py": "what a process may do; the importer replays in it",

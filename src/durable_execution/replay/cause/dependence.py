@@ -14,7 +14,8 @@ from functools import cached_property
 from operator import itemgetter
 
 from durable_execution.replay.cause.import_sources import source_at_import
-from durable_execution.replay.cause.recorded_side import Side, Yielded
+from durable_execution.replay.cause.recorded_frames import Yielded
+from durable_execution.replay.cause.recorded_side import Side
 from durable_execution.replay.cause.shared_values import (
     CONSTRUCTORS,
     is_of_the_class,

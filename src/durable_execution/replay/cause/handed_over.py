@@ -5,7 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from durable_execution.replay.cause.line_alignment import Alignment
-from durable_execution.replay.cause.recorded_side import Side, Yielded, index_of
+from durable_execution.replay.cause.recorded_frames import Yielded, index_of
+from durable_execution.replay.cause.recorded_side import Side
 from durable_execution.replay.lines.line_recording import EventKind, Frame
 from durable_execution.replay.source.statements import Statement
 

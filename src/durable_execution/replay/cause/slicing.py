@@ -14,10 +14,12 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from durable_execution.replay.cause.followed_attributes import FollowedAttributes
+from durable_execution.replay.cause.followed_calls import FollowedCalls
 from durable_execution.replay.cause.found_origins import FoundOrigins
 from durable_execution.replay.cause.handed_over import HandedOver
 from durable_execution.replay.cause.line_alignment import Alignment
-from durable_execution.replay.cause.recorded_side import Side, index_of
+from durable_execution.replay.cause.recorded_frames import index_of
+from durable_execution.replay.cause.recorded_side import Side
 from durable_execution.replay.cause.shared_values import (
     DESCRIPTORS,
     Asked,
@@ -28,7 +30,6 @@ from durable_execution.replay.cause.shared_values import (
     passes,
 )
 from durable_execution.replay.cause.sliced import MAX_STEPS, Decision, Origin, deep_recursion
-from durable_execution.replay.cause.statement_parts import called_name
 from durable_execution.replay.lines.line_recording import Frame, LineRecording
 from durable_execution.replay.source.statement_names import keys_of
 from durable_execution.replay.source.statements import Statement, source_of
@@ -57,6 +58,7 @@ class Slice:
     _arguments: dict[int, dict[str, Asked]] = field(default_factory=dict)
     _attributes: FollowedAttributes = field(init=False)
     _found: FoundOrigins = field(init=False)
+    _calls: FollowedCalls = field(init=False)
     _handed_over: HandedOver = field(init=False)
     steps: int = 0
     _mirror: "Slice | None" = None
@@ -88,7 +90,7 @@ class Slice:
             found = cls(Alignment(one, other))
             roots = [frame for frame in one.frames if frame.caller is None]
             if roots and found.alignment.frame(roots[0].number) is not None:
-                found._returned(roots[0], 0)
+                found._calls.returned(roots[0], 0)
             if found.origins:
                 break
         return found._finished()  # of this class
@@ -106,8 +108,11 @@ class Slice:
         self._attributes = FollowedAttributes(self._left)
         follow = partial(self._statement, is_terminal=False)
         self._found = FoundOrigins(self.alignment, self._attributes, self.origins, follow)
+        self._calls = FollowedCalls(
+            self.alignment, self._attributes, self._statement, self._control, self._decide, self._value
+        )
         self._handed_over = HandedOver(
-            self.alignment, self._statement, self._control, self._children, self._differs_at_end
+            self.alignment, self._statement, self._control, self._calls.of, self._calls.ends_differently
         )
 
     def _finished(self) -> "Slice":
@@ -208,9 +213,9 @@ class Slice:
         self._right.needs(other)
         self._attributes.mentioned |= statement.mentions
         self._open.add(at)
-        found = self._children(at, other, depth) or self._handed_over.to(statement, at, other, depth)
+        found = self._calls.of(at, other, depth) or self._handed_over.to(statement, at, other, depth)
         if not found and statement.is_loop:
-            found = self._children(self._left.loop_start(at), other, depth)
+            found = self._calls.of(self._left.loop_start(at), other, depth)
         self._open.discard(at)
         if at in self._asked:
             return self._passes(statement, at, other, depth)
@@ -218,7 +223,7 @@ class Slice:
             return True
         known = len(self.origins)
         self._open.add(at)
-        found = self._changed_inside(at, other, depth)
+        found = self._calls.changed_inside(at, other, depth)
         self._open.discard(at)
         is_passed = at in self._asked and len(self.origins) == known
         return self._passes(statement, at, other, depth) if is_passed else found
@@ -252,66 +257,6 @@ class Slice:
     @staticmethod
     def _can_originate(statement: Statement, *, is_branch: bool) -> bool:
         return is_branch or statement.is_loop or bool(statement.calls) or bool(statement.reads)
-
-    def _children(self, at: int, other: int, depth: int) -> bool:
-        """Follow the functions that a statement calls and that end differently.
-
-        One that only makes a name or field beside those that are followed counts last: it can decide the order of objects.
-        """
-        beside = self._attributes.only_beside(at)
-        first: list[Frame] = []
-        last: list[Frame] = []
-        for frame in self._left.called_at(at):
-            if not self._left.goes_on_after(frame, at):
-                is_other = called_name(frame) in beside or self._attributes.makes_other_field(frame, at)
-                (last if is_other else first).append(frame)
-        return self._any_ends(first, depth) or self._any_ends(last, depth)
-
-    def _any_ends(self, frames: list[Frame], depth: int) -> bool:
-        found = False
-        for frame in frames:
-            found = self._differs_at_end(frame, depth) or found
-        return found
-
-    def _changed_inside(self, at: int, other: int, depth: int) -> bool:
-        """Follow the objects that functions called by a statement leave behind differently, such as one that they construct."""
-        found = False
-        for frame in self._left.called_at(at):
-            number = self.alignment.frame(frame.number)
-            end = self._left.end_of(frame.number)
-            other_end = self._right.end_of(number) if number is not None else None
-            if number is None or end is None or other_end is None:
-                continue
-            start, other_start = (
-                self._left.recording.of_frame(frame.number)[0],
-                self._right.recording.of_frame(number)[0],
-            )
-            for name in sorted(self._left.parameters(frame)):
-                values = self.alignment.differing(name, end, other_end)
-                if values is not None and (
-                    self.alignment.differing(name, start, other_start) is None
-                    or self.alignment.is_changed_differently(name, (start, other_start), (end, other_end))
-                ):
-                    found = self._value(name, end, values, depth + 1) or found
-        return found
-
-    def _differs_at_end(self, frame: Frame, depth: int) -> bool:
-        number = self.alignment.frame(frame.number)
-        if number is None or self._left.outcome(frame) == self._right.outcome(self._right.frames[number]):
-            return False
-        return self._returned(frame, depth + 1)
-
-    def _returned(self, frame: Frame, depth: int) -> bool:
-        if (at := self._left.decided_end(frame.number)) is None:
-            return False
-        other = self.alignment.line(at)
-        number = self.alignment.frame(frame.number)
-        if other is not None and number is not None and self._right.decided_end(number) == other:
-            return self._statement(at, other, depth)
-        if other is not None and self._left.successor(at) != self._right.successor(other):
-            self._decide(at)  # one ends behind a branch that the other takes
-            return self._statement(at, other, depth, is_branch=True)
-        return self._control(at, depth)
 
     def _value(self, path: str, at: int, values: tuple[str, str], depth: int) -> bool:
         """Follow a value to the statement that wrote it, once. Returns whether one was found."""
