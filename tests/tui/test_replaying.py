@@ -1,5 +1,6 @@
 """Replaying from inside the app, and stepping through the lines of the replay."""
 
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,9 @@ from textual.pilot import Pilot
 
 from durable_debugger.app import DebuggerApp
 from durable_debugger.model.session import Session
+from durable_debugger.screens.replaying import Replays
 from durable_debugger.sources.files import load_file
+from durable_execution.replay.workers.cause_finder import Replays as Search
 from tests.tui.broken import CASES, HEAD, Recorded, record
 from tests.tui.conftest import Drive, main_of, screen_text, settled, until
 
@@ -66,6 +69,42 @@ def test_escape_ends_a_replay_that_never_ends(drive: Drive, tmp_path: Path, monk
         assert "replay cancelled" in screen_text(app)
         await until(pilot, lambda: process.home._process.returncode is not None)
         case.module.write_text(recorded)
+        await pilot.press("d")
+        await until(pilot, lambda: "Same: your code makes" in screen_text(app))
+
+    drive(session, script)
+
+
+def searching(replays: Replays) -> Search | None:
+    """The search for a cause that runs."""
+    finder = replays._pool._finder if replays._pool is not None else None
+    return finder._running if finder is not None else None
+
+
+def test_escape_ends_a_search_for_a_cause_that_never_ends(
+    drive: Drive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    case, session = opened("inserted", tmp_path)
+    tomorrow = datetime.now(UTC) + timedelta(days=1)
+    never_ends = f"    while datetime.now(UTC).timestamp() > {tomorrow.timestamp()}: pass\n    await "
+    case.module.write_text(case.module.read_text().replace("    await ", never_ends, 1))
+
+    async def script(app: DebuggerApp, pilot: Pilot[int]) -> None:
+        replays = main_of(app).replays
+        await pilot.press("d", "enter")
+        await until(pilot, lambda: searching(replays) is not None)
+        pool, search = replays._pool, searching(replays)
+        assert pool is not None
+        assert search is not None
+        await until(pilot, lambda: any(one._home is not None and not one._is_borrowed for one in search._processes))
+        homes = [one._home for one in search._processes if one._home is not None]
+        await pilot.press("escape")
+        assert "replay cancelled" in screen_text(app)
+        await until(pilot, lambda: all(home._process.returncode is not None for home in homes))
+        await until(pilot, lambda: not pool._homes)
+        assert search.is_over
+        case.module.write_text(HEAD + case.case.recorded + "\n")
         await pilot.press("d")
         await until(pilot, lambda: "Same: your code makes" in screen_text(app))
 

@@ -56,6 +56,14 @@ class CauseFinder:
         self.home = home
         self._seconds = seconds
         self._known: dict[Key, Cause | None] = {}
+        self._running: Replays | None = None
+        self._is_interrupted = False
+
+    def interrupt(self) -> None:
+        """End a search in progress, from another thread, and start no other. What it found until then counts."""
+        self._is_interrupted = True
+        if (running := self._running) is not None:
+            running.interrupt()
 
     def explain(self, report: ReplayReport, reference: str) -> ReplayReport:
         """Return the report with the cause of its first difference, as far as one is found.
@@ -71,7 +79,7 @@ class CauseFinder:
         if key in self._known:
             cause = self._known[key]
             found = [applied(replace(one, cause=cause) if one is root and cause else one) for one in report.divergences]
-        elif len(self._known) >= MAX_SEARCHES:
+        elif len(self._known) >= MAX_SEARCHES or self._is_interrupted:
             found = [applied(one) for one in report.divergences]
         else:
             found = self._search(report, report.execution, reference)
@@ -80,6 +88,9 @@ class CauseFinder:
 
     def _search(self, report: ReplayReport, execution: RecordedExecution, reference: str) -> list[Divergence]:
         with Replays(self, report, execution, reference, time.monotonic() + self._seconds) as replays:
+            self._running = replays
+            if self._is_interrupted:
+                replays.interrupt()  # it came before there was something to end
             search = CauseSearch(replays, report.suspects, recorded_sources(execution), replays.whole)
             search.is_steady = replays.is_steady
             return search.explain(report.divergences)
@@ -116,19 +127,29 @@ class Replays:
         self._count = 1
         self._may_start = threading.Event()
         self._may_start.set()
-        self.is_over = False
+        self._over: Future[tuple[list[Variant], Blank]] = Future()
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the search has ended, or has been interrupted."""
+        return self._over.done()
+
+    def interrupt(self) -> None:
+        """End the search and its processes, from any thread: replays that run give no variant."""
+        if not self._over.done():
+            self._over.set_result(([], None))
+        self._may_start.set()
+        for one in list(self._processes):
+            one.end()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *error: object) -> None:
-        self.is_over = True
-        self._may_start.set()
         if not self._first.done():
             self._first.set_result([])  # interrupted: threads wait for it
         self._pool.shutdown(wait=False, cancel_futures=True)
-        for one in self._processes:
-            one.end()
+        self.interrupt()
 
     def __iter__(self) -> Iterator[list[Variant]]:
         self._fresh.start()
@@ -140,9 +161,10 @@ class Replays:
         self._count = FRESH.replays if differ else 1
         fresh = self._fresh.lines(self._count, blank_of(calls[0], *differ[:1]) if calls else None)
         yield fresh
-        while pending:
-            done, pending = wait(pending, return_when=FIRST_COMPLETED)
-            for one in done:
+        while pending and not self.is_over:
+            done, pending = wait({*pending, self._over}, return_when=FIRST_COMPLETED)
+            pending.discard(self._over)
+            for one in done - {self._over}:
                 yield self._beside(*one.result())
                 self._may_start.set()
         root = self._report.root

@@ -120,8 +120,10 @@ class ReplayPool:
         self.close()
 
     def interrupt(self) -> None:
-        """End every replay at once, from another thread. What was not replayed yet has no report."""
+        """End every replay and search at once, from another thread. What was not replayed yet has no report."""
         self._is_interrupted = True
+        if self._finder is not None:
+            self._finder.interrupt()
         for home in list(self._homes.values()):
             if isinstance(home, HandlerProcess):
                 home.kill()
@@ -158,7 +160,7 @@ class ReplayPool:
             return choice.noted(report)
         if self._finder is not None and report.divergences:
             report = self._finder.explain(report, choice.reference)
-        if self._perturber is not None:
+        if self._perturber is not None and not self._is_interrupted:
             report = self._perturber.perturb(report, choice.reference)
         return choice.noted(report)
 

@@ -407,6 +407,35 @@ def test_the_end_of_a_search_waits_for_no_replay(world: World) -> None:
     world.hangs[AHEAD].set()
 
 
+def test_an_interrupted_search_ends_its_processes_and_waits_for_no_replay(world: World) -> None:
+    hanging = world.hangs[AHEAD] = Event()
+    with replays() as found, ThreadPoolExecutor(1) as pool:
+        rest = pool.submit(lambda: [one.place for each in found for one in each])
+        world.is_hanging.wait()
+        found.interrupt()
+        assert AHEAD not in rest.result()
+        assert AHEAD in world.killed
+        assert found.is_over
+        asked = len(world.asked)
+        assert found.is_steady(), "nothing is replayed that could show the opposite"
+        assert len(world.asked) == asked
+    hanging.set()
+
+
+def test_an_interrupted_finder_ends_its_search_and_starts_no_other(world: World) -> None:
+    hanging = world.hangs[AHEAD] = Event()
+    finder = CauseFinder(WorkerOptions())
+    with ThreadPoolExecutor(1) as pool:
+        found = pool.submit(finder.explain, report_of(difference()), "flow.py:flow")
+        world.is_hanging.wait()
+        finder.interrupt()
+        assert [one.cause for one in found.result().divergences] == [None]
+    started = len(world.started)
+    assert [one.cause for one in finder.explain(report_of(difference(9)), "flow.py:flow").divergences] == [None]
+    assert len(world.started) == started
+    hanging.set()
+
+
 @pytest.mark.parametrize(
     ("here", "elsewhere", "is_steady"),
     [
