@@ -172,11 +172,18 @@ def of_report(report: ReplayReport) -> Comparison:
     judged: dict[Hashable, list[Divergence]] = defaultdict(list)
     for each in report.divergences:
         judged[_key(each)].append(each)
+    of_rows: dict[int, Divergence] = {}
+    for is_root in (True, False):  # the search for a cause can find that a root follows from a different one
+        for index, row in enumerate(report.rows):
+            divergence = row.divergence if index not in of_rows else None
+            known = judged.get(_key(divergence, is_root=divergence.is_root and is_root)) if divergence else None
+            if known:
+                of_rows[index] = known.pop(0)
     found: list[Row] = []
-    for row in report.rows:
+    for index, row in enumerate(report.rows):
         divergence = row.divergence
-        if divergence is not None and (known := judged.get(_key(divergence))):
-            divergence = known.pop(0)
+        if index in of_rows:
+            divergence = of_rows[index]
         elif divergence is not None and divergence.kind is DivergenceKind.INPUT:
             divergence = None  # the report does not blame the code for it
         if divergence is not None and divergence.kind is DivergenceKind.INSERTED and row.recorded and row.replayed:
@@ -187,11 +194,11 @@ def of_report(report: ReplayReport) -> Comparison:
     return Comparison(tuple(found), (*placed, *(each for rest in judged.values() for each in rest)))
 
 
-def _key(divergence: Divergence) -> Hashable:
+def _key(divergence: Divergence, *, is_root: bool | None = None) -> Hashable:
     """What a row and a report say of one difference. A report can know that a call is new or skipped, where a row has it renamed."""
     recorded = divergence.recorded.id if divergence.recorded else None
     kind = None if divergence.kind in TAKES_PLACE else divergence.kind
-    return kind, divergence.path, divergence.position, recorded, divergence.is_root
+    return kind, divergence.path, divergence.position, recorded, divergence.is_root if is_root is None else is_root
 
 
 def _is_dull(source: Row, below: Sequence[Row]) -> bool:

@@ -84,12 +84,8 @@ def cause_by_edit(
         operation_id: Id of the call at which the replay differs.
         related: File and first line of the statements that the call depends on.
     """
-    ran = {frame.file for frame in lines.frames}
-    is_elsewhere = ran.isdisjoint(sources)
-    files = {file: _today(file, lines, is_elsewhere=is_elsewhere) for file in sources}
     functions = {_outermost(frame.function) for frame in lines.frames}
-    found = (list(_edits(file, files[file], source)) for file, source in sources.items())
-    edits = [edit for one in found for edit in _with_moves(one, functions)]
+    edits = [edit for one in _all_edits(lines, sources) for edit in _with_moves(one, functions)]
     if not edits:
         return None
     when = _executed(lines, operation_id)
@@ -100,6 +96,18 @@ def cause_by_edit(
         or max((one for one in edits if _when(one, when) >= 0), key=lambda one: _when(one, when), default=None)
     )
     return _cause(chosen, divergence, edits) if chosen is not None else None
+
+
+def edited_lines(lines: LineRecording, sources: Mapping[str, RecordedSource]) -> set[tuple[str, int]]:
+    """Return file and line of every line of today's code that is not in the recorded source."""
+    return {(edit.file, line) for edits in _all_edits(lines, sources) for edit in edits for line in edit.today}
+
+
+def _all_edits(lines: LineRecording, sources: Mapping[str, RecordedSource]) -> list[list[Edit]]:
+    """The edits of each recorded file."""
+    is_elsewhere = {frame.file for frame in lines.frames}.isdisjoint(sources)
+    files = {file: _today(file, lines, is_elsewhere=is_elsewhere) for file in sources}
+    return [list(_edits(file, files[file], source)) for file, source in sources.items()]
 
 
 def recorded_sources(execution: RecordedExecution) -> dict[str, RecordedSource]:

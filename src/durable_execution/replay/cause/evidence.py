@@ -10,7 +10,7 @@ from itertools import combinations, product
 
 from durable_execution.divergence import Cause, Divergence, DivergenceKind, Evidence
 from durable_execution.replay.cause.dependence import Dependences, outlives_the_execution
-from durable_execution.replay.cause.edits import cause_by_edit, is_unedited
+from durable_execution.replay.cause.edits import cause_by_edit, edited_lines, is_unedited
 from durable_execution.replay.cause.explained import applied, explained_as_unedited
 from durable_execution.replay.cause.origin import BY_SUSPECT, cause_of, is_at
 from durable_execution.replay.cause.reproduction import Reproduction, Variant, reproduced
@@ -37,6 +37,9 @@ CHANCE = frozenset({Source.CLOCK, Source.RANDOM, Source.UUID})
 
 IN_EVERY_REPLAY = frozenset({Source.RANDOM, Source.UUID})
 """Sources that differ between two replays in one process, too."""
+
+GIVEN = frozenset({DivergenceKind.INPUT, DivergenceKind.CONFIGURATION})
+"""Differences of what a call is given: the calls are the recorded ones."""
 
 OF_PROCESSES = frozenset({Source.ORDER, Source.HASH, Source.ZONE, Source.LOCALE})
 """Sources that differ between processes, also at the same time."""
@@ -82,7 +85,39 @@ class CauseSearch:
                 break
         target = self._target(roots)
         cause = self._apart_from_chance(found, roots) or found.cause or self._in_one_replay(roots)
-        return [self._explained(one, cause if one is target else None, is_target=one is target) for one in divergences]
+        explained = [
+            self._explained(one, cause if one is target else None, is_target=one is target) for one in divergences
+        ]
+        same = self._of_same_edit(target, cause, roots) if cause is not None else []
+        if not same:
+            return explained
+        more = sum(1 + one.follow_on for one in same)
+        return [
+            replace(new, follow_on=new.follow_on + more)
+            if one is target
+            else replace(new, is_root=new.is_root and all(one is not each for each in same))
+            for one, new in zip(divergences, explained, strict=True)
+        ]
+
+    def _of_same_edit(self, target: Divergence, cause: Cause, roots: Sequence[Divergence]) -> list[Divergence]:
+        """Return the other differences that an edit makes: calls given a different value that depends on no other edited line."""
+        others = [one for one in roots if one is not target and one.kind in GIVEN and target.kind in GIVEN]
+        if not others or cause.evidence is not Evidence.CHANGED or not self.variants:
+            return []
+        edited = edited_lines(self.variants[0].lines, self.sources)
+        own = edited & self._lines_before(target)
+        if (cause.file, cause.line) not in own:
+            return []
+        found = [(one, edited & self._lines_before(one)) for one in others]
+        return [one for one, lines in found if (cause.file, cause.line) in lines <= own]
+
+    def _lines_before(self, divergence: Divergence) -> set[tuple[str, int]]:
+        """File and line of the statements that a call depends on, its own among them; none where the replay does not make it."""
+        made = next((id_ for id_ in _ids(divergence) if self.variants[0].lines.operation(id_) is not None), None)
+        if made is None:
+            return set()
+        origins = self._followed(lambda lines: Dependences.of_call(lines, made)).origins
+        return {(one.file, line) for one, _ in origins for line in range(one.statement.first, one.statement.last + 1)}
 
     def _reproduced(self, roots: Sequence[Divergence]) -> Reproduction:
         found = reproduced(self.variants, self._target(roots), self._operation(roots), self.suspects)
