@@ -20,13 +20,13 @@ from durable_debugger.views.diff import DiffMode, diff_line
 from durable_debugger.views.step import track_lines
 from durable_debugger.widgets.source_pane import SourcePane
 from durable_execution.call_site import CallSite
-from tests.tui.broken import CASES, Recorded, record
+from tests.tui.broken import CASES, FURTHER, Recorded, record
 from tests.tui.conftest import Drive, order_session, screen_text, settled
 from tests.tui.recordings import FLOW_TEXT, START
 
 
 def recorded(name: str, directory: Path) -> Recorded:
-    return record(next(case for case in CASES if case.name == name), directory)
+    return record(next(case for case in (*CASES, *FURTHER) if case.name == name), directory)
 
 
 def opened(case: Recorded) -> Session:
@@ -140,3 +140,12 @@ def test_a_long_wait_has_the_same_words_beside_its_line_as_in_the_tree(tmp_path:
         assert re.search(r"ctx.wait\(.*→ 05:00", text), text
 
     drive(session, script, size=(120, 40))
+
+
+@pytest.mark.parametrize("name", ["runtime_divergence", "skipped_at_run_time", "inserted_before_its_like"])
+def test_the_call_at_which_an_invocation_diverged_is_not_also_noted_as_called_differently(
+    name: str, tmp_path: Path
+) -> None:
+    execution = opened(recorded(name, tmp_path)).execution
+    assert any(trace.divergences for trace in execution.traces)
+    assert not any("called handler/pause differently" in note for note in execution.notes), execution.notes

@@ -97,6 +97,8 @@ class TraceIndex:
             if isinstance(part, SiblingRuns):
                 yield from self._changes_in_siblings(part, before, python)
                 continue
+            if part.happened == "diverged":  # a different call in the place of the recorded one: the difference says so
+                continue
             place = place_of(part)
             known = self._known_key(place, before, python) if place is not None else None
             if place is not None and known is not None and known != self._key(part):
