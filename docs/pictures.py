@@ -7,6 +7,7 @@ images as SVG, and the edit-replay-fix loop as an asciinema cast and as an SVG t
 import argparse
 import asyncio
 import contextlib
+import html
 import importlib.util
 import io
 import json
@@ -321,6 +322,48 @@ def ide_pictures(place: Workshop, directory: Path) -> None:
     _text_picture("\n".join(line for line in told if line), directory / "debugger-dap.svg", "Debug Adapter Protocol")
 
 
+ATTACH = {
+    "Name": "Replay with durable-debug",
+    "Connection": "server, or socket",
+    "Host": "127.0.0.1",
+    "Port": "5678",
+    "Request": "attach",
+    "Arguments": '{"justMyCode": true}',
+}
+"""What to fill in for an IDE that attaches; `tests/replay/test_debuggers.py` attaches with what the drawing says."""
+
+
+def attach_drawing(file: Path) -> None:
+    """Draw the dialog of PyCharm in which these settings are filled in: PyCharm cannot be run here."""
+    row, left, width = 44, 150, 640
+    height = 150 + row * len(ATTACH)
+    found = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}">',
+        "<style>text { font: 14px sans-serif } .box { fill: #fff; stroke: #9aa0aa } .value { font-family: monospace }",
+        ".note { fill: #5a5d63; font-size: 12px } .title { font-weight: bold } .button { text-anchor: middle }</style>",
+        f'<rect width="{width}" height="{height}" rx="8" fill="#f7f8fa" stroke="#9aa0aa"/>',
+        '<text x="20" y="32" class="title">Run/Debug Configurations: Attach to DAP</text>',
+    ]
+    for number, (name, value) in enumerate(ATTACH.items()):
+        shown = html.escape(value, quote=False)
+        top = 56 + row * number
+        found += [
+            f'<text x="20" y="{top + 20}">{name}</text>',
+            f'<rect class="box" x="{left}" y="{top}" width="{width - left - 20}" height="30" rx="4"/>',
+            f'<text class="value" id="{name.lower()}" x="{left + 10}" y="{top + 20}">{shown}</text>',
+        ]
+    top = 56 + row * len(ATTACH)
+    for number, (label, is_main) in enumerate((("OK", True), ("Cancel", False))):
+        place, fill, ink = width - 200 + 92 * number, *(("#3574f0", "#fff") if is_main else ("#fff", "#000"))
+        found += [
+            f'<rect x="{place}" y="{top + 6}" width="80" height="28" rx="4" fill="{fill}" stroke="#9aa0aa"/>',
+            f'<text x="{place + 40}" y="{top + 25}" class="button" fill="{ink}">{label}</text>',
+        ]
+    note = "A drawing, not a screenshot: names and places of the fields vary with the version."
+    found.append(f'<text class="note" x="20" y="{height - 20}">{note}</text>')
+    file.write_text("\n".join([*found, "</svg>", ""]), encoding="utf-8")
+
+
 def _text_picture(text: str, file: Path, title: str) -> None:
     console = Console(record=True, width=SIZE[0], file=io.StringIO(), force_terminal=True)
     for line in text.splitlines():
@@ -337,6 +380,7 @@ def make(directory: Path) -> None:
         asyncio.run(pictures(place, directory))
         recorded = asyncio.run(cast(place))
         ide_pictures(place, directory)
+    attach_drawing(directory / "pycharm-attach.svg")
     (directory / "debugger.cast").write_text(recorded.asciicast(), encoding="utf-8")
     (directory / "debugger-loop.svg").write_text(recorded.svg(), encoding="utf-8")
 

@@ -12,7 +12,14 @@ import pytest
 
 ROOT = Path(__file__).parent.parent.parent
 IMAGES = ROOT / "docs" / "images"
-NAMES = ("debugger.svg", "debugger-timeline.svg", "debugger-divergence.svg", "debugger-step.svg", "debugger-loop.svg")
+NAMES = (
+    "debugger.svg",
+    "debugger-timeline.svg",
+    "debugger-divergence.svg",
+    "debugger-step.svg",
+    "debugger-loop.svg",
+    "pycharm-attach.svg",
+)
 
 # The script shows the moment in which a replay has not ended yet: a fork of a warm interpreter is too quick for it.
 pytestmark = [pytest.mark.acceptance, pytest.mark.real_time, pytest.mark.new_interpreter]

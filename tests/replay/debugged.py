@@ -84,10 +84,11 @@ class DebugClient:
 
     Args:
         port: Where debugpy listens.
+        host: The host it listens on.
     """
 
-    def __init__(self, port: int) -> None:
-        self._connection = socket.create_connection(("127.0.0.1", port), timeout=SECONDS)
+    def __init__(self, port: int, host: str = "127.0.0.1") -> None:
+        self._connection = socket.create_connection((host, port), timeout=SECONDS)
         self._buffer = b""
         self._number = 0
         self.events: list[dict[str, Any]] = []
@@ -124,10 +125,15 @@ class DebugClient:
         self.events.remove(found)
         return found
 
-    def attach(self, breakpoints: dict[Path, list[int]]) -> None:
-        """Attach, set breakpoints and let the replay begin."""
+    def attach(self, breakpoints: dict[Path, list[int]], **arguments: Any) -> None:
+        """Attach, set breakpoints and let the replay begin.
+
+        Args:
+            breakpoints: Their lines, by file.
+            arguments: Those of the request `attach`, in place of `justMyCode`.
+        """
         self.request("initialize", adapterID="tests", clientID="tests", pathFormat="path")
-        self.send("attach", justMyCode=True)
+        self.send("attach", **(arguments or {"justMyCode": True}))
         self.event("initialized")
         for path, lines in breakpoints.items():
             found = self.request(
@@ -197,7 +203,7 @@ class DebugClient:
 class AttachedReplay:
     """A replay that waits for an IDE, with a client attached."""
 
-    def __init__(self, case: Recorded, *options: str) -> None:
+    def __init__(self, case: Recorded, *options: str, host: str = "127.0.0.1") -> None:
         self._process = subprocess.Popen(
             command(case, "--debugpy", "0", *options),
             stdout=subprocess.PIPE,
@@ -209,7 +215,7 @@ class AttachedReplay:
         self._read_until("waiting for an IDE")
         found = re.search(r'"port": (\d+)', self.printed)
         assert found is not None, self.printed
-        self.client = DebugClient(int(found[1]))
+        self.client = DebugClient(int(found[1]), host)
 
     def _read_until(self, text: str) -> None:
         assert self._process.stdout is not None

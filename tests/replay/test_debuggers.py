@@ -3,13 +3,17 @@
 import json
 import sys
 from pathlib import Path
+from xml.etree import ElementTree as ET
 
 import pytest
 
 from durable_debugger.cli import main
 from durable_debugger.cli.exits import CommandError
-from durable_debugger.cli.ide import write_configuration
+from durable_debugger.cli.ide import DEFAULT_PORT, write_configuration
 from tests.replay.debugged import AttachedReplay, Terminal, command, line_of, recorded
+
+DRAWING = Path(__file__).parent.parent.parent / "docs" / "images" / "pycharm-attach.svg"
+SVG = "{http://www.w3.org/2000/svg}"
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="replays need fork")
 
@@ -41,6 +45,38 @@ def test_an_ide_steps_through_the_code_and_not_through_the_sdk(style: str, tmp_p
         assert replay.end() == 0
     assert "verdict: same" in replay.printed
     assert "the replay in the debugger ended: SUCCEEDED, 4 calls" in replay.printed
+
+
+def drawn_settings() -> dict[str, str]:
+    """The settings in the documentation's drawing of PyCharm's dialog, by the id of the field."""
+    drawing = ET.parse(DRAWING)
+    return {text.attrib["id"]: text.text or "" for text in drawing.iter(f"{SVG}text") if "id" in text.attrib}
+
+
+@pytest.mark.acceptance
+@pytest.mark.parametrize("is_elsewhere", [False, True], ids=["the files that run", "a copy of them"])
+def test_an_ide_attaches_with_the_settings_that_the_documentation_draws(is_elsewhere: bool, tmp_path: Path) -> None:
+    settings = drawn_settings()
+    assert settings["port"] == str(DEFAULT_PORT)  # here a free one: another test may use that
+    assert settings["request"] == "attach"
+    case = recorded("async", tmp_path)
+    arguments, file = json.loads(settings["arguments"]), case.module
+    if is_elsewhere:
+        file = tmp_path / "project" / case.module.name
+        file.parent.mkdir()
+        file.write_text(case.module.read_text("utf-8"), "utf-8")
+        arguments["pathMappings"] = [{"localRoot": str(file.parent), "remoteRoot": str(tmp_path)}]
+    with AttachedReplay(case, host=settings["host"]) as replay:
+        ide = replay.client
+        paid = line_of(file, "paid = ")
+        ide.attach({file: [paid]}, **arguments)
+        assert ide.stopped() == ("breakpoint", "handler", paid)
+        assert ide.stack()[0]["source"]["path"] == str(file)
+        assert ide.step("next") == ("step", "handler", paid + 1)
+        assert ide.variables()["paid"] == "'charged 5'"
+        ide.go_on()
+        ide.event("terminated")
+        assert replay.end() == 0
 
 
 @pytest.mark.acceptance
