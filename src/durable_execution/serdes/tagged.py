@@ -13,7 +13,7 @@ import json
 from collections.abc import Callable
 from datetime import date, datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 from uuid import UUID
 
 from durable_execution.errors import SerializationError
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from durable_execution.serdes.interface import SerDesContext
 
 SCALARS = frozenset({str, int, float, bool, type(None)})
-_scan = json.JSONDecoder().raw_decode
+_scan: Callable[[str, int], tuple[Any, int]] = cast("Any", json.JSONDecoder()).scan_once  # typeshed leaves it out
 _encode_compact = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
 
 
@@ -60,22 +60,15 @@ def loads(data: str) -> Any:
         SerializationError: The text is not JSON, or its tags are invalid.
     """
     try:
-        value = _parsed(data)
+        try:  # as json.loads does, without its search for white space: a replay reads thousands of short texts
+            value, end = _scan(data, 0)
+        except (StopIteration, TypeError):  # white space comes first, it is not JSON, or it is bytes
+            value, end = None, -1
+        if end != len(data):
+            value = json.loads(data)
         return _untag(value) if type(value) is dict and _is_tagged(value) else value
     except (TypeError, ValueError, KeyError, AttributeError, RecursionError, ArithmeticError) as error:
         raise SerializationError(f"{stored(data)} cannot be read: {reason(error)}") from None
-
-
-def _parsed(data: str) -> Any:
-    """`json.loads`, without its search for white space around the value: a replay reads thousands of short texts."""
-    if type(data) is str:
-        try:
-            value, end = _scan(data)
-        except json.JSONDecodeError:  # white space comes first, or it is not JSON
-            return json.loads(data)
-        if end == len(data):
-            return value
-    return json.loads(data)
 
 
 def is_plain(value: Any) -> bool:
