@@ -280,7 +280,7 @@ class TestDeadline:
         service.script += [lambda: _never(service)]
         with pytest.raises(ServiceError, match="DeadlineExceeded"):
             transport().checkpoint(ARN, "dG9r", [UPDATE], lambda: next(left))
-        assert len(service.requests) == 1
+        assert len(service.requests) <= 1, "it is not sent again, even if the time was over before it arrived"
 
     def test_a_client_of_the_users_starts_no_call_either(self) -> None:
         class Client:
