@@ -11,7 +11,6 @@ from collections.abc import Callable
 from functools import lru_cache
 from hashlib import sha256
 from hmac import digest
-from typing import NamedTuple
 from urllib.parse import quote
 
 from durable_execution.runtime.endpoint import SIGNATURE, Endpoint
@@ -19,14 +18,6 @@ from durable_execution.runtime.endpoint import SIGNATURE, Endpoint
 ALGORITHM = "AWS4-HMAC-SHA256"
 TERMINATOR = "aws4_request"
 JSON = "application/json"
-
-
-class Key(NamedTuple):
-    """The key of one day, and what it was derived from."""
-
-    secret: str
-    day: str
-    value: bytes
 
 
 class Signer:
@@ -40,7 +31,7 @@ class Signer:
     def __init__(self, endpoint: Endpoint, *, clock: Callable[[], float] = time.time) -> None:
         self._endpoint = endpoint
         self._clock = clock
-        self._key = Key("", "", b"")
+        self._key = (("", ""), b"")  # of one secret and day; replaced whole, as threads share it
 
     def signed(self, method: str, target: str, body: bytes | None) -> dict[str, str]:
         """The headers of a request, with its signature.
@@ -77,13 +68,13 @@ class Signer:
         return headers
 
     def _key_of(self, secret: str, day: str) -> bytes:
-        known = self._key
-        if known.secret != secret or known.day != day:
+        known, value = self._key
+        if known != (secret, day):
             value = f"AWS4{secret}".encode()
             for part in (day, self._endpoint.region, self._endpoint.signing_name, TERMINATOR):
                 value = digest(value, part.encode(), "sha256")
-            known = self._key = Key(secret, day, value)
-        return known.value
+            self._key = ((secret, day), value)
+        return value
 
 
 @lru_cache(maxsize=64)
