@@ -309,13 +309,13 @@ class Divergence:
     @property
     def sentence(self) -> str:
         """What differs, in one clause: `your code calls step "audit", the recording has wait "pause"`."""
+        return _shown(self.moved) or self._difference()
+
+    def _difference(self) -> str:
         recorded, replayed = _what(self.recorded), _what(self.replayed)
-        if self.moved:
-            return _shown(self.moved)
         match self.kind:
             case DivergenceKind.SKIPPED:
-                text = f"your code skips the recorded {recorded}"
-                return f"{text} and calls {replayed}" if replayed else text
+                return f"your code skips the recorded {recorded}" + (f" and calls {replayed}" if replayed else "")
             case DivergenceKind.REORDERED if self.is_permutation:
                 name = self.recorded.short_name if self.recorded is not None else "the map"
                 return f"your code gives {name} its items in a different order than recorded"
