@@ -340,6 +340,18 @@ def handler(order: dict, ctx: DurableContext) -> object:
         is_waiting=True,
     ),
     Broken(
+        "two_signatures",
+        _order(
+            """
+            async def ask(ctx: DurableContext, who: str) -> str:
+                handle = await ctx.create_callback(f"sign_{who}", config=CallbackConfig(timeout=timedelta(days=3)))
+                return await handle.result()
+            return (await ctx.map(["ann", "bob"], ask, name="signatures")).get_results()
+            """
+        ),
+        is_waiting=True,
+    ),
+    Broken(
         "skipped_at_run_time",
         _order(
             'await ctx.step(reserve())\nif not order:\n    await ctx.step(audit(), name="manual_review")\nawait ctx.wait(timedelta(minutes=5), name="pause")\nreturn await ctx.step(ship())'

@@ -15,7 +15,7 @@ from durable_debugger.model.session import Session
 from durable_debugger.sources.code import SourceTexts
 from durable_debugger.sources.files import load_file
 from durable_debugger.text.segments import plain
-from durable_debugger.views.chrome import moment_words
+from durable_debugger.views.chrome import moment_words, status_line
 from durable_debugger.views.diff import DiffMode, diff_line
 from durable_debugger.views.step import track_lines
 from durable_debugger.widgets.source_pane import SourcePane
@@ -149,3 +149,9 @@ def test_the_call_at_which_an_invocation_diverged_is_not_also_noted_as_called_di
     execution = opened(recorded(name, tmp_path)).execution
     assert any(trace.divergences for trace in execution.traces)
     assert not any("called handler/pause differently" in note for note in execution.notes), execution.notes
+
+
+def test_the_status_line_names_the_call_that_the_headline_names(tmp_path: Path) -> None:
+    session = opened(recorded("two_signatures", tmp_path))
+    assert 'callback "sign_ann"' in session.headline.text
+    assert "WAITING sign_ann" in plain(status_line(session, 100))

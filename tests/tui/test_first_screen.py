@@ -139,6 +139,12 @@ WORDS: dict[str, tuple[str, ...]] = {
         'Value receipt = "charged 5", the result of charge on line 47',
         'Value order = {"postage": 3}, the input',
     ),
+    "two_signatures": (
+        "WAITING sign_ann",
+        'Waiting for callback "sign_ann"',
+        "and for 1 more call",
+        "durable-debug callback succeed",
+    ),
     "stuck_in_wait_for_callback": (
         "WAITING manager_review",
         'Waiting for callback "manager_review", without a timeout',

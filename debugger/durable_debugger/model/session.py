@@ -29,6 +29,7 @@ from durable_execution.replay.lines.line_recording import LineRecording
 
 HIDDEN = Secrets()
 FAILED_INVOCATION = frozenset({State.FAILED, State.TIMED_OUT, State.RETRYING})
+OPEN = frozenset({State.WAITING, State.RETRYING})
 BATCH_SUBTYPES = frozenset({"Map", "Parallel"})
 
 
@@ -198,7 +199,7 @@ class Session:
     def status(self) -> State:
         """State of the execution."""
         state = state_of(self.execution.status)
-        return State.WAITING if state is State.RUNNING and self.waiting_for() is not None else state
+        return State.WAITING if state is State.RUNNING and self._waiting_for is not None else state
 
     def event(self, index: int) -> Any:
         """A history event with secrets redacted."""
@@ -337,7 +338,9 @@ class Session:
 
     def waiting_for(self) -> RecordedOperation | None:
         """What a running execution waits for: the last open call that ends outside the function."""
-        return self._waiting_for
+        row = self.headline.row
+        is_said = self._waiting_for is not None and row != ROOT and facts.state(self.recorded[row]) in OPEN
+        return self.recorded[row] if is_said else self._waiting_for
 
     def select(self, row: int) -> None:
         """Select a row, unfolding the contexts that hide it."""
@@ -472,7 +475,7 @@ def _waiting_for(execution: RecordedExecution) -> RecordedOperation | None:
         state = facts.state(operation)
         if state is State.RUNNING and operation.type is not OperationType.CONTEXT:
             return None
-        if state in (State.WAITING, State.RETRYING):
+        if state in OPEN:
             found = operation
     return found
 
