@@ -43,17 +43,14 @@ def applied(divergence: Divergence) -> Divergence:
         fix = fix_of_cause(divergence.kind, divergence.recorded, divergence.replayed)
     likely = f"{divergence.moved}: {cause}" if divergence.moved else str(cause)
     found = replace(divergence, likely=likely, fix=fix)
-    return found if _may_be_changed(divergence, cause) else _not_made(found)
+    return found if _may_be_changed(divergence, cause) else _unchanged(found, is_moved=cause.edit == "moved")
 
 
-def _not_made(divergence: Divergence) -> Divergence:
-    """Return a difference without the claim that its call was changed: the recorded call is not made, and another one is."""
-    is_in_place = divergence.kind in (DivergenceKind.RENAMED, DivergenceKind.CHANGED_KIND)
-    return (
-        replace(divergence, kind=DivergenceKind.SKIPPED)
-        if is_in_place and not is_flat(divergence.replayed)
-        else divergence
-    )
+def _unchanged(divergence: Divergence, *, is_moved: bool) -> Divergence:
+    """Return a difference without the claim that its call was changed: the recorded call is made elsewhere, or not at all."""
+    if divergence.kind not in (DivergenceKind.RENAMED, DivergenceKind.CHANGED_KIND) or is_flat(divergence.replayed):
+        return divergence
+    return replace(divergence, kind=DivergenceKind.REORDERED if is_moved else DivergenceKind.SKIPPED)
 
 
 def _may_be_changed(divergence: Divergence, cause: Cause) -> bool:

@@ -62,6 +62,12 @@ def test_an_edited_condition_renames_nothing(file: Path) -> None:
     assert applied(replace(difference(file), cause=cause(file, Evidence.CHANGED))).title == "SKIPPED CALL"
 
 
+def test_a_call_that_an_edit_moved_is_still_made(file: Path) -> None:
+    found = applied(replace(difference(file), cause=cause(file, Evidence.CHANGED, 5, "moved")))
+    assert found.title == "REORDERED"
+    assert found.sentence == 'your code calls step "fast" in a different order: the recording has step "slow" here'
+
+
 def test_an_edit_can_rename_a_call(file: Path) -> None:
     named = cause(file, Evidence.CHANGED, WRITTEN, "renamed")
     assert applied(replace(difference(file), cause=named)).title == "RENAMED"
