@@ -120,6 +120,11 @@ CHECKED = {
         "reads_a_flag_in_a_generator",
         "identity_as_a_key_of_slots",
     ),
+    "in factories of fields, dates as text and lists of classes": (
+        "factory_of_seats",
+        "mail_hour",
+        "appended_by_alias",
+    ),
 }
 """Programs that are checked in processes of their own, by where the causes of their differences are."""
 

@@ -137,7 +137,7 @@ def write(folder: Path) -> None:
     for side, place in (("-", folder / "recorded"), ("+", folder / "replayed")):
         place.mkdir(parents=True)
         (place / "sitecustomize.py").write_text(CUSTOMIZE, encoding="utf-8")
-        for shared in ("shoplib", "shopflow", "warehouse", "tickets", "media", "clinic", "fleet"):
+        for shared in ("shoplib", "shopflow", "warehouse", "tickets", "media", "clinic", "fleet", "office"):
             (place / f"{shared}.py").write_text((SHARED / f"{shared}.txt").read_text("utf-8"), encoding="utf-8")
         for program in programs():
             package = place / program.name

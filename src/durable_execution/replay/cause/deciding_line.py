@@ -6,7 +6,7 @@ what the source shows: a name that is written on the line, a branch around the c
 
 import ast
 import linecache
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from durable_execution.call_site import CallSite
@@ -345,12 +345,10 @@ class _Reading:
             header = self.source.at(line) if self.source is not None else None
             if header is None or not isinstance(header.node, (ast.If, ast.While, ast.For, ast.AsyncFor, ast.Match)):
                 continue
-            is_body = _is_in(getattr(header.node, "body", getattr(header.node, "cases", [])), statement)
-            if outside is not None and line in outside.parents:
-                body = getattr(header.node, "body", getattr(header.node, "cases", []))
-                if _is_in(body, outside) == is_body:
-                    continue
-            return _Branch(header, is_body)
+            block = _block_of(header.node, statement)
+            if outside is not None and line in outside.parents and _block_of(header.node, outside) == block:
+                continue
+            return _Branch(header, block is not None)
         return None
 
     def _loop(self, statement: Statement) -> Statement | None:
@@ -400,17 +398,13 @@ def _shares(branch: _Branch, other: Statement) -> bool:
     return branch.header.first in other.parents
 
 
-def _is_in(body: list[ast.AST], statement: Statement) -> bool:
-    lines = [(getattr(one, "lineno", 0), getattr(one, "end_lineno", 0) or 0) for one in _lined(body)]
-    return any(first <= statement.first <= last for first, last in lines)
-
-
-def _lined(body: list[ast.AST]) -> Iterator[ast.AST]:
-    for one in body:
-        if isinstance(one, ast.match_case):
-            yield from one.body
-        else:
-            yield one
+def _block_of(header: ast.If | ast.While | ast.For | ast.AsyncFor | ast.Match, statement: Statement) -> int | None:
+    """Which block of an `if`, loop or `match` a statement is in: 0 for the body, the number of a case, None for `else`."""
+    bodies = [case.body for case in header.cases] if isinstance(header, ast.Match) else [header.body]
+    for number, body in enumerate(bodies):
+        if body[0].lineno <= statement.first <= (body[-1].end_lineno or 0):
+            return number
+    return None
 
 
 def _is_call(statement: Statement) -> bool:

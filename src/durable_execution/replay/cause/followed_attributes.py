@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from durable_execution.replay.cause.recorded_side import Side
-from durable_execution.replay.cause.shared_values import field_made_by, makes_or_changes
+from durable_execution.replay.cause.shared_values import default_for, field_made_by, makes_or_changes
 from durable_execution.replay.cause.sliced import Origin
 from durable_execution.replay.cause.statement_parts import beside, only_in
 from durable_execution.replay.lines.line_recording import Frame
@@ -78,6 +78,21 @@ class FollowedAttributes:
             return False
         wanted = self._fields(made[0])
         return bool(wanted) and made[1] not in wanted
+
+    def is_made_unseen(self, frame: Frame, at: int) -> bool:
+        """Whether a field that is followed is made by a factory that is no code of the user, beside one that is: `frame`."""
+        statement = self.side.statement(at)
+        file = self.side.frames[self.side.events[at].frame].file
+        made = field_made_by(frame, file, statement) if statement is not None else None
+        if made is None or statement is None:
+            return False
+        seen = {field_made_by(one, file, statement) for one in self.side.called_at(at)}
+        fields = (
+            (name, self.side.field(made[0], name, frame))
+            for name in self._fields(made[0])
+            if (made[0], name) not in seen
+        )
+        return any(found is not None and default_for(*found, statement.calls) is False for _, found in fields)
 
     def pointed(self, origins: Sequence[Origin]) -> list[Origin]:
         """Sort the origins; point at the statement that changes an attribute, not at one that makes its object or calls the method."""

@@ -41,7 +41,8 @@ class FollowedCalls:
     def of(self, at: int, other: int, depth: int) -> bool:
         """Follow the functions that a statement calls and that end differently.
 
-        One that only makes a name or field beside those that are followed counts last: it can decide the order of objects.
+        One that only makes a name or field beside those that are followed counts last: it can decide the order of objects. It does
+        not count beside a field that is followed and that no line makes: `field(default_factory=partial(randint, 1, 6))`.
         """
         beside = self.attributes.only_beside(at)
         first: list[Frame] = []
@@ -50,7 +51,9 @@ class FollowedCalls:
             if not self._left.goes_on_after(frame, at):
                 is_other = called_name(frame) in beside or self.attributes.makes_other_field(frame, at)
                 (last if is_other else first).append(frame)
-        return self._any_ends(first, depth) or self._any_ends(last, depth)
+        if self._any_ends(first, depth):
+            return True
+        return self._any_ends([one for one in last if not self.attributes.is_made_unseen(one, at)], depth)
 
     def _any_ends(self, frames: list[Frame], depth: int) -> bool:
         found = False

@@ -8,6 +8,8 @@ from functools import cached_property
 from durable_execution.replay.cause.object_texts import enum_of
 from durable_execution.replay.cause.recorded_frames import RecordedFrames, index_of
 from durable_execution.replay.cause.shared_values import (
+    bound_attributes,
+    hierarchy,
     is_closed_over,
     kept_in,
     makes,
@@ -25,6 +27,10 @@ RESULTS = frozenset({"result", "exception", "get"})
 
 _INSTANCE = re.compile(r"<?([A-Za-z_]\w*)[(>]")
 """The text of an object, whether its attributes are shown or not."""
+
+
+CLASS = "<class "
+"""Begins the text of a class."""
 
 
 class Side(RecordedFrames):
@@ -188,15 +194,37 @@ class Side(RecordedFrames):
     def write_anywhere(self, path: str, before: int) -> int | None:
         """The last statement before an event that writes a shared name, or an attribute of this name of such an object."""
         wanted, keys = self.class_of(path, before), self._keys_at(before, path)
+        owner_class = self._class_named(path, before)
         writes = self._writes.get(path.rpartition(".")[2], [])
         for one in reversed(writes[: index_of(writes, before)]):
             statement = self.statement(one)
             if statement is None or not writes_shared(statement, path) or self._writes_other_keys(one, path, keys):
                 continue
+            if owner_class is not None and self._is_of_others(statement, path, one, owner_class):
+                continue
             owners = {self.class_of(written, one) for written in written_attributes(statement, path)}
             if wanted is None or not owners or owners & {wanted, None}:
                 return one
         return None
+
+    def _class_named(self, path: str, at: int) -> str | None:
+        """The name of the class whose own attribute a path names: its object is a class, or a name of one in the module."""
+        base = path.rpartition(".")[0]
+        text = self._owner(path, at)
+        if text is not None or not base or base.partition(".")[0] in self.recording.locals_at(at):
+            return text[len(CLASS) : -1].rpartition(".")[2] if text is not None and text.startswith(CLASS) else None
+        origin, name = imported(self.frames[self.events[at].frame].file, base)
+        is_class = any(isinstance(one.node, ast.ClassDef) and name in one.binds for one in source_of(origin))
+        return name if is_class else None
+
+    def _is_of_others(self, statement: Statement, path: str, at: int, kind: str) -> bool:
+        """Whether a statement only writes attributes of objects that do not have theirs from a class."""
+        written = written_attributes(statement, path)
+        owners = [_INSTANCE.match(self._owner(one, at) or "") for one in written]
+        is_new = isinstance(statement.node, (ast.Assign, ast.AnnAssign)) and bound_attributes(statement).issuperset(
+            written
+        )
+        return all(one is not None and (is_new or kind not in hierarchy(self.files, one[1])) for one in owners)
 
     def _keys_at(self, at: int, path: str) -> frozenset[str] | None:
         """The keys of a dictionary that the statement at an event uses; None if it may use others, too."""
@@ -257,7 +285,7 @@ class Side(RecordedFrames):
         own = self.statement(at)
         if own is not None and writes_shared(own, path):
             return frame.file, own
-        return kept_in(self._files(frame), path, self.class_of(path, at))
+        return kept_in(self._files(frame), path, self.class_of(path, at), self._class_named(path, at))
 
     def field(self, owner: str, name: str, frame: Frame) -> tuple[str, Statement] | None:
         """The statement in the body of a class that makes an attribute of its objects, with its file."""

@@ -19,16 +19,19 @@ Asked = tuple[object, set[str]]
 """A function, and those of its parameters whose values matter."""
 
 
-def kept_in(files: Sequence[str], path: str, owner: str | None) -> tuple[str, Statement] | None:
+def kept_in(
+    files: Sequence[str], path: str, owner: str | None, own_class: str | None = None
+) -> tuple[str, Statement] | None:
     """Return the statement that keeps a value older than the replay, or that made it at import, with its file.
 
     Args:
         files: The files that ran; the first uses the value.
         path: The value's access path there.
         owner: The class of the object whose attribute it is, if that is known.
+        own_class: The class whose own attribute it is; None if it is no class's, or that is not known.
     """
     origin, path = imported(files[0], path)
-    found = _kept(list(dict.fromkeys([origin, *files])), path, None)
+    found = _kept(list(dict.fromkeys([origin, *files])), path, None, own_class)
     if found is None and owner is not None:
         found = _kept(list(_reachable(files)), path, owner)  # a class in a module that no replay runs any more
     if found is None and "." in path:
@@ -47,12 +50,16 @@ def _only_writer(files: Sequence[str], path: str) -> tuple[str, Statement] | Non
     return found[0] if len(found) == 1 else None
 
 
-def _kept(files: Sequence[str], path: str, owner: str | None) -> tuple[str, Statement] | None:
+def _kept(
+    files: Sequence[str], path: str, owner: str | None, own_class: str | None = None
+) -> tuple[str, Statement] | None:
     made: tuple[str, Statement] | None = None
     kinds = hierarchy(files, owner) if owner is not None else set[str | None]()
     for file in files:
         for statement in source_of(file):
             if owner is not None and class_around(file, statement) not in kinds:
+                continue
+            if own_class is not None and _is_of_others(files, file, statement, path, own_class):
                 continue
             if statement.function is not None and writes_shared(statement, path):
                 if isinstance(statement.node, ast.Delete):
@@ -64,6 +71,15 @@ def _kept(files: Sequence[str], path: str, owner: str | None) -> tuple[str, Stat
             if made is None and statement.function is None and makes(statement, path):
                 made = file, statement
     return made
+
+
+def _is_of_others(files: Sequence[str], file: str, statement: Statement, path: str, own_class: str) -> bool:
+    """Whether a statement makes or changes an attribute of this name of objects and classes that have theirs not from a class."""
+    around = class_around(file, statement)
+    if around is None or own_class in hierarchy(files, around):
+        return False
+    bases = (one.partition(".")[0] for one in written_attributes(statement, path))
+    return statement.function is None or all(one in ("self", "cls") for one in bases)
 
 
 def _reachable(files: Sequence[str]) -> Iterator[str]:
@@ -311,6 +327,13 @@ def written_attributes(statement: Statement, path: str) -> list[str]:
     """The attributes that a statement writes and that have the name of the one that a path ends with."""
     last = path.rpartition(".")[2]
     return [one for one in statement.writes if "." in one and one.rpartition(".")[2] == last] if "." in path else []
+
+
+def bound_attributes(statement: Statement) -> set[str]:
+    """The attributes that a statement gives a new value, and does not only change in place."""
+    nodes = (node for part in statement.parts for node in ast.walk(part))
+    bound = (access_path(one) for one in nodes if isinstance(one, ast.Attribute) and isinstance(one.ctx, ast.Store))
+    return {path for path in bound if path is not None}
 
 
 def makes(statement: Statement, path: str) -> bool:

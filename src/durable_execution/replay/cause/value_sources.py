@@ -10,7 +10,7 @@ from enum import StrEnum
 
 from durable_execution.replay.cause.shared_values import called_in
 from durable_execution.replay.source.statement_names import access_path
-from durable_execution.replay.source.statements import Statement, calls_of, imported, source_of
+from durable_execution.replay.source.statements import Statement, calls_of, imported, imported_name, source_of
 from durable_execution.replay.source.text_making import made_into_text, shows_order
 
 MAX_CODE_SHOWN = 60
@@ -122,7 +122,7 @@ def dependence_of(
     """
     found: Dependence | None = None
     for node in (*calls_of(statement), *_made_later(statement)):
-        source = _source_of(node) or (Source.RANDOM if _draws(node, file) else None)
+        source = _source_of(node, file) or (Source.RANDOM if _draws(node, file) else None)
         if source is not None and (found is None or found.source in (Source.GENERATOR, Source.COMPLETION)):
             found = Dependence(source, f"{ast.unparse(node.func)}()")
     if found is None:
@@ -134,21 +134,29 @@ def dependence_of(
 
 
 def _made_later(statement: Statement) -> Iterator[ast.Call]:
-    """Yield what a class calls for each of its objects: `time()` for `field(default_factory=time)`."""
+    """Yield what a class calls for each of its objects: `time()` for `field(default_factory=time)`, also in a `partial`."""
     for call in calls_of(statement):
-        given = (one.value for one in call.keywords if one.arg == "default_factory")
-        yield from (ast.Call(one, [], []) for one in given if isinstance(one, (ast.Name, ast.Attribute)))
+        for one in (given.value for given in call.keywords if given.arg == "default_factory"):
+            if isinstance(one, (ast.Name, ast.Attribute)):
+                yield ast.Call(one, [], [])
+            elif isinstance(one, ast.Call) and called_in(one) == "partial" and one.args:
+                yield ast.Call(one.args[0], one.args[1:], one.keywords)
 
 
-def _source_of(call: ast.Call) -> Source | None:
+def _source_of(call: ast.Call, file: str | None) -> Source | None:
     if isinstance(call.func, ast.Name):
         name = call.func.id
+        imported_from, given_name = imported_name(file, name) if file is not None else ("", name)
+        if (imported_from, given_name) in OF_MODULES:
+            return _of_module(call, imported_from, given_name)
         source = BUILT_IN_CALLS.get(name) or CALLS.get(name)
     elif isinstance(call.func, ast.Attribute):
         name = call.func.attr
         owner = ast.unparse(call.func.value).rpartition(".")[2]
-        if name == "__next__" or (owner, name) in OF_MODULES:
-            return OF_MODULES.get((owner, name), Source.GENERATOR)
+        if name == "__next__":
+            return Source.GENERATOR
+        if (owner, name) in OF_MODULES:
+            return _of_module(call, owner, name)
         source = CALLS.get(name)
         if source is not None and owner not in OWNERS.get(source, {owner}):
             return None
@@ -159,6 +167,15 @@ def _source_of(call: ast.Call) -> Source | None:
     if source is Source.ZONE and _has_zone(call, name):
         return None
     return source
+
+
+def _of_module(call: ast.Call, module: str, name: str) -> Source | None:
+    """What one of `OF_MODULES` depends on: a date that is written of a given time depends on the zone, if it is a local one."""
+    times = (*call.args[:1], *(one.value for one in call.keywords if one.arg == "timeval"))
+    if name != "formatdate" or all(map(_is_none, times)):
+        return OF_MODULES[module, name]
+    local = (*call.args[1:2], *(one.value for one in call.keywords if one.arg == "localtime"))
+    return Source.ZONE if any(not isinstance(one, ast.Constant) or one.value for one in local) else None
 
 
 def _draws(call: ast.Call, file: str | None) -> bool:

@@ -293,7 +293,7 @@ def names_at(file: str, line: int) -> frozenset[str] | None:
 def read_again() -> None:
     """Forget every file: a process that replays after each edit would explain a difference with lines of the first text."""
     linecache.checkcache()
-    for known in (source_of, outer_reads, names_at, _import_of):
+    for known in (source_of, outer_reads, names_at, imported_name, _import_of):
         known.cache_clear()
 
 
@@ -327,6 +327,22 @@ def imported(file: str, path: str) -> tuple[str, str]:
             break
         file, path = found
     return file, path
+
+
+@lru_cache(maxsize=4_096)
+def imported_name(file: str, name: str) -> tuple[str, str]:
+    """Tell what `from email.utils import formatdate as date` calls `date`.
+
+    Returns:
+        The last part of the module's name, and the name there; an empty text and the name, where it is not imported like this.
+    """
+    for statement in source_of(file):
+        if name not in statement.binds or not isinstance(statement.node, ast.ImportFrom):
+            continue
+        for one in statement.node.names:
+            if (one.asname or one.name) == name:
+                return (statement.node.module or "").rpartition(".")[2], one.name
+    return "", name
 
 
 @lru_cache(maxsize=4_096)

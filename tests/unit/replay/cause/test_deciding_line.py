@@ -229,3 +229,17 @@ def test_a_file_that_changed_is_read_again(tmp_path: Path) -> None:
     assert fresh_source(str(file)) is known, "and once for all differences in it"
     read_again()
     assert source_of(str(file)) is known, "parsing takes longer than all else about a difference"
+
+
+@pytest.mark.parametrize(("here", "there"), [("early", "late"), ("late", "early")])
+def test_another_case_of_a_match_decides(tmp_path: Path, here: str, there: str) -> None:
+    cases = (
+        f'    case {name[0]!r}:\n        await ctx.step(go, name="{name}"){"  # here" if name == here else ""}'
+        for name in ("early", "late")
+    )
+    found = with_deciding_line(
+        difference(tmp_path, "match event:\n" + "\n".join(cases), "renamed", there, here, same=True)
+    )
+    assert found.kind is DivergenceKind.SKIPPED
+    assert (found.likely or "").startswith("orders.py:2 decides with `match event`"), found.likely
+    assert "keep" not in found.fix
