@@ -80,7 +80,7 @@ class FollowedAttributes:
         return bool(wanted) and made[1] not in wanted
 
     def is_made_unseen(self, frame: Frame, at: int) -> bool:
-        """Whether a field that is followed is made by a factory that is no code of the user, beside one that is: `frame`."""
+        """Whether a field that is followed is made by a factory outside the code of the user, beside one that is in it: `frame`."""
         statement = self.side.statement(at)
         file = self.side.frames[self.side.events[at].frame].file
         made = field_made_by(frame, file, statement) if statement is not None else None

@@ -28,7 +28,7 @@ def kept_in(
         files: The files that ran; the first uses the value.
         path: The value's access path there.
         owner: The class of the object whose attribute it is, if that is known.
-        own_class: The class whose own attribute it is; None if it is no class's, or that is not known.
+        own_class: The class whose own attribute it is; None if it is an object's, or that is not known.
     """
     origin, path = imported(files[0], path)
     found = _kept(list(dict.fromkeys([origin, *files])), path, None, own_class)
@@ -74,7 +74,7 @@ def _kept(
 
 
 def _is_of_others(files: Sequence[str], file: str, statement: Statement, path: str, own_class: str) -> bool:
-    """Whether a statement makes or changes an attribute of this name of objects and classes that have theirs not from a class."""
+    """Whether a statement makes or changes an attribute of this name of objects and classes that do not have theirs from the class."""
     around = class_around(file, statement)
     if around is None or own_class in hierarchy(files, around):
         return False
