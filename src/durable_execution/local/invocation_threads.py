@@ -168,6 +168,7 @@ class LogTails:
 def _report(assignment: Assignment, outcome: Answer | Failure, milliseconds: float) -> Iterator[str]:
     """The members of Lambda's REPORT line. A host that does not know the used memory counts as using all of it."""
     size = assignment.context.memory_limit_in_mb
+    milliseconds = round(milliseconds, 2)  # as it is shown: 1.004 ms are billed as the 1.00 ms that the line says
     yield f"REPORT RequestId: {assignment.request_id}"
     yield f"Duration: {milliseconds:.2f} ms"
     yield f"Billed Duration: {math.ceil(milliseconds)} ms"
