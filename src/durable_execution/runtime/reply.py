@@ -129,7 +129,7 @@ class _Incoming:
     def _read_on(self, nothing: Exception) -> None:
         if len(self.data) > MAX_HEAD_BYTES:
             raise LineTooLong("header line")
-        more = self._receive(READ_BYTES)
+        more = self._receive(min(READ_BYTES, MAX_HEAD_BYTES + 1 - len(self.data)))
         if not more:
             raise IncompleteRead(self.data) if self.data else nothing
         self.data += more
@@ -155,9 +155,10 @@ def _chunks(incoming: _Incoming) -> bytes:
     while size := _number(incoming.line().partition(";")[0].strip(), base=16):
         parts.append(incoming.exactly(size))
         incoming.exactly(2)  # the end of its line
-    while incoming.line():  # of the trailer
-        pass
-    return b"".join(parts)
+    for _ in range(MAX_HEADERS + 1):  # of the trailer
+        if not incoming.line():
+            return b"".join(parts)
+    raise HTTPException(f"got more than {MAX_HEADERS} headers")
 
 
 def _number(text: str, *, base: int) -> int:
