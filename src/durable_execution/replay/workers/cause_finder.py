@@ -8,7 +8,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, InvalidStateError, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import replace
 from typing import Self
@@ -136,7 +136,7 @@ class Replays:
 
     def interrupt(self) -> None:
         """End the search and its processes, from any thread: replays that run give no variant."""
-        if not self._over.done():
+        with suppress(InvalidStateError):  # it has ended, or two threads end it
             self._over.set_result(([], None))
         self._may_start.set()
         for one in list(self._processes):
