@@ -12,7 +12,7 @@ import os
 import threading
 from collections.abc import Callable
 from functools import cache
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol
 
 from durable_execution.errors import ConfigurationError, ServiceError
 from durable_execution.protocol import Wire
@@ -20,9 +20,9 @@ from durable_execution.runtime.answers import checkpoint_answer, state_page
 from durable_execution.runtime.body_threads import Workers
 from durable_execution.runtime.endpoint import (
     endpoint_of,
+    made,
     make_client,
     missing_boto3,
-    service_error_for,
 )
 from durable_execution.runtime.service import CheckpointAnswer, StatePage
 from durable_execution.runtime.transport import (
@@ -35,7 +35,6 @@ from durable_execution.runtime.transport import (
 if TYPE_CHECKING:
     from durable_execution.runtime.service import LambdaApi
 
-T = TypeVar("T")
 
 _threads = Workers(8, name="durable-service")
 _lock = threading.Lock()
@@ -138,14 +137,14 @@ class ClientCalls:
         """Send updates; see `ServiceClient.checkpoint`."""
         check_time(remaining)
         call = self._client.checkpoint_durable_execution
-        return checkpoint_answer(_made(lambda: call(DurableExecutionArn=arn, CheckpointToken=token, Updates=updates)))
+        return checkpoint_answer(made(lambda: call(DurableExecutionArn=arn, CheckpointToken=token, Updates=updates)))
 
     def get_state(self, arn: str, token: str, marker: str, remaining: Remaining | None) -> StatePage:
         """Read a page of operations; see `ServiceClient.get_state`."""
         check_time(remaining)
         call = self._client.get_durable_execution_state
         options = {"DurableExecutionArn": arn, "CheckpointToken": token, "Marker": marker, "MaxItems": MAX_ITEMS}
-        return state_page(_made(lambda: call(**options)))
+        return state_page(made(lambda: call(**options)))
 
 
 def _environment_calls() -> Calls:
@@ -154,7 +153,7 @@ def _environment_calls() -> Calls:
         return Transport(endpoint) if endpoint is not None else ClientCalls(make_client())
 
     try:
-        return _made(resolve)
+        return made(resolve)
     except ImportError as error:  # of botocore, or of what it needs
         raise missing_boto3(error) from error
     except (ConfigurationError, ServiceError):
@@ -163,19 +162,6 @@ def _environment_calls() -> Calls:
         raise ConfigurationError(f"{UNREADABLE}: {error}. {WHERE_IT_IS}") from error
     except OSError as error:  # of a program or a file that may be there for the next invocation
         raise ServiceError(type(error).__name__, f"{UNREADABLE}: {error}. {WHERE_IT_IS}") from error
-
-
-def _made(call: Callable[[], T]) -> T:
-    """The result of a call; errors of botocore become `ServiceError`."""
-    try:
-        return call()
-    except ImportError:
-        raise
-    except Exception as error:
-        found = service_error_for(error)
-        if found is None:
-            raise
-        raise found from error
 
 
 def unknown_operations() -> ConfigurationError:

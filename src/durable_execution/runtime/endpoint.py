@@ -12,13 +12,14 @@ import threading
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
 from durable_execution.errors import ConfigurationError, ServiceError
 from durable_execution.paging import MALFORMED
 from durable_execution.protocol import Wire
 
+T = TypeVar("T")
 CONNECT_TIMEOUT_SECONDS = 5
 READ_TIMEOUT_SECONDS = 50
 DEFAULT_ATTEMPTS = 3
@@ -109,7 +110,20 @@ def missing_boto3(error: ImportError) -> ConfigurationError:
     )
 
 
-def service_error_for(error: Exception) -> ServiceError | None:
+def made(call: Callable[[], T]) -> T:
+    """The result of a call; errors of botocore become `ServiceError`."""
+    try:
+        return call()
+    except ImportError:
+        raise
+    except Exception as error:
+        found = _service_error_for(error)
+        if found is None:
+            raise
+        raise found from error
+
+
+def _service_error_for(error: Exception) -> ServiceError | None:
     """What an error of botocore means, of a call or of the search for credentials; None if it is an error of other code."""
     from botocore.exceptions import BotoCoreError, ClientError
 

@@ -22,7 +22,7 @@ from durable_execution.errors import ServiceError
 from durable_execution.paging import MALFORMED
 from durable_execution.protocol import Wire
 from durable_execution.runtime.answers import checkpoint_answer, state_page
-from durable_execution.runtime.endpoint import Endpoint, service_error_for
+from durable_execution.runtime.endpoint import Endpoint, made
 from durable_execution.runtime.reply import Reply, read_reply
 from durable_execution.runtime.service import CheckpointAnswer, StatePage
 from durable_execution.runtime.signature import Signer
@@ -206,13 +206,7 @@ class Transport:
         return Timeouts(min(connect, available), min(read, available), available)
 
     def _headers(self, method: str, target: str, body: bytes | None) -> dict[str, str]:
-        try:
-            headers = self._signer.signed(method, target, body)
-        except Exception as error:
-            found = service_error_for(error)
-            if found is None:
-                raise
-            raise found from error
+        headers = made(lambda: self._signer.signed(method, target, body))
         headers["User-Agent"] = self._endpoint.user_agent
         if "AWS_LAMBDA_FUNCTION_NAME" in os.environ and (trace := os.environ.get("_X_AMZN_TRACE_ID")):
             headers["X-Amzn-Trace-Id"] = quote(trace, safe=SAFE_IN_TRACES)
