@@ -4,14 +4,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from durable_execution.replay.cause.followed_attributes import FollowedAttributes
-from durable_execution.replay.cause.line_alignment import Alignment
-from durable_execution.replay.cause.recorded_side import Side
+from durable_execution.replay.cause.line_alignment import Alignment, BothSides
 from durable_execution.replay.cause.statement_parts import called_name
 from durable_execution.replay.lines.line_recording import Frame
 
 
 @dataclass(frozen=True)
-class FollowedCalls:
+class FollowedCalls(BothSides):
     """Follows such functions for a slice.
 
     Attributes:
@@ -29,14 +28,6 @@ class FollowedCalls:
     control: Callable[[int, int], bool]
     decide: Callable[[int], None]
     value: Callable[[str, int, tuple[str, str], int], bool]
-
-    @property
-    def _left(self) -> Side:
-        return self.alignment.left
-
-    @property
-    def _right(self) -> Side:
-        return self.alignment.right
 
     def of(self, at: int, other: int, depth: int) -> bool:
         """Follow the functions that a statement calls and that end differently.

@@ -7,9 +7,8 @@ from dataclasses import dataclass, field
 
 from durable_execution.replay.cause.followed_attributes import FollowedAttributes
 from durable_execution.replay.cause.import_sources import source_at_import
-from durable_execution.replay.cause.line_alignment import Alignment
+from durable_execution.replay.cause.line_alignment import Alignment, BothSides
 from durable_execution.replay.cause.object_texts import differing
-from durable_execution.replay.cause.recorded_side import Side
 from durable_execution.replay.cause.shared_values import class_around, default_for
 from durable_execution.replay.cause.sliced import Origin
 from durable_execution.replay.cause.statement_parts import leaves_out
@@ -26,7 +25,7 @@ MAX_OPAQUE = 40
 
 
 @dataclass
-class FoundOrigins:
+class FoundOrigins(BothSides):
     """The origins of one slice.
 
     Attributes:
@@ -44,10 +43,6 @@ class FoundOrigins:
     is_full: bool = False
     _opaque: set[tuple[int, str]] = field(default_factory=set)
     _traced: set[tuple[int, str]] = field(default_factory=set)
-
-    @property
-    def _left(self) -> Side:
-        return self.alignment.left
 
     def note(self, origin: Origin) -> None:
         """Add an origin, once for each line."""

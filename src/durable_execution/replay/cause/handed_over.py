@@ -4,9 +4,8 @@ import ast
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from durable_execution.replay.cause.line_alignment import Alignment
+from durable_execution.replay.cause.line_alignment import Alignment, BothSides
 from durable_execution.replay.cause.recorded_frames import Yielded, index_of
-from durable_execution.replay.cause.recorded_side import Side
 from durable_execution.replay.lines.line_recording import EventKind, Frame
 from durable_execution.replay.source.statements import Statement
 
@@ -14,7 +13,7 @@ EXITS = frozenset({"__exit__", "__aexit__"})
 
 
 @dataclass(frozen=True)
-class HandedOver:
+class HandedOver(BothSides):
     """Follows such values for a slice.
 
     Attributes:
@@ -30,14 +29,6 @@ class HandedOver:
     control: Callable[[int, int], bool]
     children: Callable[[int, int, int], bool]
     ends: Callable[[Frame, int], bool]
-
-    @property
-    def _left(self) -> Side:
-        return self.alignment.left
-
-    @property
-    def _right(self) -> Side:
-        return self.alignment.right
 
     def to(self, statement: Statement, at: int, other: int, depth: int) -> bool:
         """Follow a value that did not come from a call to the statement at an event. Returns whether something differs."""

@@ -171,3 +171,21 @@ class Alignment:
             for side, first, last in zip((self.left, self.right), start, end, strict=True)
         )
         return ours != theirs and bool(ours) and bool(theirs)
+
+
+class BothSides:
+    """Gives what follows values through two replays their sides.
+
+    Attributes:
+        alignment: The two replays.
+    """
+
+    alignment: Alignment
+
+    @property
+    def _left(self) -> Side:
+        return self.alignment.left
+
+    @property
+    def _right(self) -> Side:
+        return self.alignment.right

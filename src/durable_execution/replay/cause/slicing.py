@@ -17,7 +17,7 @@ from durable_execution.replay.cause.followed_attributes import FollowedAttribute
 from durable_execution.replay.cause.followed_calls import FollowedCalls
 from durable_execution.replay.cause.found_origins import FoundOrigins
 from durable_execution.replay.cause.handed_over import HandedOver
-from durable_execution.replay.cause.line_alignment import Alignment
+from durable_execution.replay.cause.line_alignment import Alignment, BothSides
 from durable_execution.replay.cause.recorded_frames import index_of
 from durable_execution.replay.cause.recorded_side import Side
 from durable_execution.replay.cause.shared_values import (
@@ -36,7 +36,7 @@ from durable_execution.replay.source.statements import Statement, source_of
 
 
 @dataclass
-class Slice:
+class Slice(BothSides):
     """A backward slice from a call where two replays part.
 
     Attributes:
@@ -123,14 +123,6 @@ class Slice:
     def is_short(self) -> bool:
         """Whether the slice came to values that a recording leaves out, so that it may be wrong."""
         return self._left.is_short or self._right.is_short
-
-    @property
-    def _left(self) -> Side:
-        return self.alignment.left
-
-    @property
-    def _right(self) -> Side:
-        return self.alignment.right
 
     def _call(self, here: int, there: int | None) -> None:
         if (at := self._left.line_before(here)) is None:
